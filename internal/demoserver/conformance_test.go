@@ -176,7 +176,7 @@ func checkPinned(cl *client) error {
 // checkOpenGet overwrites an object while a GET of it is under way: what comes must
 // be the first version to its end, or an error, and never a mix.
 func checkOpenGet(cl *client) error {
-	first, second := bytes.Repeat([]byte("1"), 32<<20), bytes.Repeat([]byte("2"), 32<<20)
+	first, second := bytes.Repeat([]byte("1"), 16<<20), bytes.Repeat([]byte("2"), 16<<20)
 	if _, err := cl.want(200, call{method: "PUT", key: "open", body: first}); err != nil {
 		return err
 	}
