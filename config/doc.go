@@ -1,0 +1,28 @@
+// Package config reads the remotes that a user has set up, in the file format of
+// rclone, and takes apart what is written on a command line to name a place in one.
+//
+// A file is a list of sections, one a remote, each with lines "key = value":
+//
+//	[home]
+//	type = s3
+//	provider = Ceph
+//	endpoint = storage.example.org
+//	access_key_id = AKIA…
+//	secret_access_key = …
+//
+// What stands behind the first "=" or ":" is the value, to the end of the line,
+// without the blanks around it: there are no comments behind a value, no escapes,
+// and quotes are part of it, so that a secret with "#", ";", "=", `"` or `\` comes
+// through as it is. The two exceptions are rclone's: a value within backticks or
+// within triple double quotes is taken without them. A line that starts with "#" or
+// ";" is a comment. The last of equal keys counts. A section "a.b" takes what it
+// does not say itself from the section "a". Unlike rclone, "%(name)s" in a value is
+// not replaced.
+//
+// The environment goes before the file: RCLONE_CONFIG_HOME_ENDPOINT is the endpoint
+// of the remote "home", and a remote may live in the environment alone. Options on
+// the command line ("home,region=eu-1:bucket") go before both.
+//
+// Values are kept as secret.String: a File or Remote that is printed or logged by
+// mistake shows none of them. Errors name files, lines and keys, never values.
+package config
