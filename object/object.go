@@ -40,11 +40,16 @@ type Info struct {
 // ID returns the name of the version that i describes.
 func (i Info) ID() ID { return ID{Key: i.Key, ETag: i.ETag} }
 
-// SameVersion reports whether i and o describe the same bytes and metadata: the
-// user metadata of a key can only change together with ETag, LastModified or Size.
+// SameVersion reports whether i and o describe the same bytes and metadata: the user
+// metadata of a key can only change together with ETag, Size or LastModified. Times are
+// compared in whole seconds, since HEAD tells no more, and a zero time is not known:
+// the answer to a PUT has none.
 func (i Info) SameVersion(o Info) bool {
-	return i.ETag == o.ETag && i.Size == o.Size && i.LastModified.Equal(o.LastModified)
+	return i.SameBytes(o) && (i.LastModified.IsZero() || o.LastModified.IsZero() || i.LastModified.Unix() == o.LastModified.Unix())
 }
+
+// SameBytes reports whether i and o have the same content.
+func (i Info) SameBytes(o Info) bool { return i.ETag == o.ETag && i.Size == o.Size }
 
 // Meta is user metadata: names in lower case, without the "x-amz-meta-" in front.
 type Meta map[string]string

@@ -1,0 +1,89 @@
+package fusefs
+
+import (
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/s3mount/s3mount/object"
+)
+
+// errnos is the only table from kinds of failure to errnos.
+var errnos = map[object.Kind]syscall.Errno{
+	object.KindNotFound: syscall.ENOENT,
+	// The bucket was deleted under the mount: nothing that was looked up is there.
+	object.KindNoBucket: syscall.EIO,
+	object.KindExists:   syscall.EEXIST,
+	// Somebody else wrote the object meanwhile: what the caller knows of it is old.
+	object.KindConflict:    syscall.ESTALE,
+	object.KindStale:       syscall.ESTALE,
+	object.KindPermission:  syscall.EACCES,
+	object.KindCredentials: syscall.EACCES,
+	object.KindClockSkew:   syscall.EACCES,
+	object.KindWrongRegion: syscall.EREMCHG,
+	// An archived object is there, but can't be read until it is restored; no better
+	// errno exists than the one that tape archives use for media that is not mounted.
+	object.KindArchived:    syscall.ENOMEDIUM,
+	object.KindInvalid:     syscall.EINVAL,
+	object.KindNameTooLong: syscall.ENAMETOOLONG,
+	object.KindTooLarge:    syscall.EFBIG,
+	object.KindNoSpace:     syscall.ENOSPC,
+	object.KindQuota:       syscall.EDQUOT,
+	object.KindUnsupported: syscall.EOPNOTSUPP,
+	object.KindUnavailable: syscall.EIO,
+	object.KindTimeout:     syscall.ETIMEDOUT,
+	object.KindCanceled:    syscall.EINTR,
+	object.KindCorrupt:     syscall.EIO,
+	object.KindReadOnly:    syscall.EROFS,
+	object.KindNotDir:      syscall.ENOTDIR,
+	object.KindIsDir:       syscall.EISDIR,
+	object.KindNotEmpty:    syscall.ENOTEMPTY,
+	object.KindBusy:        syscall.EBUSY,
+	object.KindNoAttr:      syscall.ENODATA,
+	object.KindRange:       syscall.ERANGE,
+	object.KindBadHandle:   syscall.EBADF,
+	object.KindLoop:        syscall.EINVAL,
+	object.KindOther:       syscall.EIO,
+}
+
+// ordinary are the kinds that programs cause every day; they are not logged.
+var ordinary = map[object.Kind]bool{
+	object.KindNotFound: true, object.KindExists: true, object.KindNameTooLong: true, object.KindNotDir: true,
+	object.KindIsDir: true, object.KindNotEmpty: true, object.KindNoAttr: true, object.KindRange: true,
+	object.KindBadHandle: true, object.KindLoop: true, object.KindCanceled: true, object.KindReadOnly: true,
+	object.KindUnsupported: true, object.KindInvalid: true,
+}
+
+// advice tells the operator what to do about a kind of failure.
+var advice = map[object.Kind]string{
+	object.KindNoBucket:    "the bucket is gone: make it again, or unmount",
+	object.KindPermission:  "check that the key's policy allows this operation on this key",
+	object.KindCredentials: "check access_key_id and secret_access_key, or whether they expired",
+	object.KindClockSkew:   "set this machine's clock",
+	object.KindWrongRegion: "set the remote's region to the one that is named",
+	object.KindArchived:    "restore the object first",
+	object.KindNoSpace:     "raise --cache-size or free space in --cache-dir",
+	object.KindQuota:       "raise the quota on the store",
+	object.KindUnavailable: "check the endpoint and the network; the operation can be repeated",
+	object.KindTimeout:     "check the endpoint and the network; the operation can be repeated",
+	object.KindConflict:    "somebody else changed the object meanwhile: open it again",
+	object.KindStale:       "somebody else replaced the object: open it again",
+	object.KindBusy:        "close the file first, or raise --cache-size",
+	object.KindCorrupt:     "the bytes do not match their checksum: try again, and report it if it stays",
+	object.KindOther:       "try again, and report it if it stays",
+}
+
+// status makes the answer for an error, and logs it if no program causes it by itself.
+func (s *server) status(op string, err error) fuse.Status {
+	if err == nil {
+		return fuse.OK
+	}
+	kind := object.KindOf(err)
+	if !ordinary[kind] {
+		s.report.failure(op, kind, err)
+	}
+	if errno, ok := errnos[kind]; ok {
+		return fuse.Status(errno)
+	}
+	return fuse.EIO
+}

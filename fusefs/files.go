@@ -1,0 +1,129 @@
+package fusefs
+
+import (
+	"io"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+)
+
+func (s *server) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, out *fuse.CreateOut) fuse.Status {
+	ctx, end := s.begin(cancel, &in.InHeader)
+	defer end()
+	e, h, err := s.fs.Create(ctx, node(in.NodeId), name, in.Mode&0o7777, in.Flags&syscall.O_EXCL != 0, s.caller(&in.InHeader))
+	if err != nil {
+		return s.status("create", err)
+	}
+	s.fill(e, &out.EntryOut)
+	out.Fh = s.files.add(h)
+	return fuse.OK
+}
+
+func (s *server) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+	ctx, end := s.begin(cancel, &in.InHeader)
+	defer end()
+	h, keep, err := s.fs.Open(ctx, node(in.NodeId), in.Flags&syscall.O_ACCMODE != syscall.O_RDONLY)
+	if err != nil {
+		return s.status("open", err)
+	}
+	if keep {
+		out.OpenFlags |= fuse.FOPEN_KEEP_CACHE
+	}
+	out.Fh = s.files.add(h)
+	return fuse.OK
+}
+
+func (s *server) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
+	h, err := s.files.get(in.Fh)
+	if err != nil {
+		return nil, s.status("read", err)
+	}
+	ctx, end := s.begin(cancel, &in.InHeader)
+	defer end()
+	n, err := h.ReadAt(ctx, buf, int64(in.Offset))
+	if err != nil && err != io.EOF {
+		return nil, s.status("read", err)
+	}
+	return fuse.ReadResultData(buf[:n]), fuse.OK
+}
+
+func (s *server) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
+	h, err := s.files.get(in.Fh)
+	if err != nil {
+		return 0, s.status("write", err)
+	}
+	ctx, end := s.begin(cancel, &in.InHeader)
+	defer end()
+	n, err := h.WriteAt(ctx, data, int64(in.Offset))
+	return uint32(n), s.status("write", err)
+}
+
+func (s *server) Flush(cancel <-chan struct{}, in *fuse.FlushIn) fuse.Status {
+	h, err := s.files.get(in.Fh)
+	if err == nil {
+		ctx, end := s.begin(cancel, &in.InHeader)
+		defer end()
+		err = h.Flush(ctx)
+	}
+	return s.status("close", err)
+}
+
+func (s *server) Fsync(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
+	h, err := s.files.get(in.Fh)
+	if err == nil {
+		ctx, end := s.begin(cancel, &in.InHeader)
+		defer end()
+		err = h.Fsync(ctx)
+	}
+	return s.status("fsync", err)
+}
+
+func (s *server) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
+	if h, ok := s.files.remove(in.Fh); ok {
+		h.Release()
+	}
+}
+
+// Fallocate makes room: only growing a file is supported, in the two forms that
+// programs use before they write.
+func (s *server) Fallocate(cancel <-chan struct{}, in *fuse.FallocateIn) fuse.Status {
+	if in.Mode&^unix.FALLOC_FL_KEEP_SIZE != 0 {
+		return fuse.Status(unix.EOPNOTSUPP)
+	}
+	h, err := s.files.get(in.Fh)
+	if err != nil {
+		return s.status("fallocate", err)
+	}
+	if in.Mode&unix.FALLOC_FL_KEEP_SIZE != 0 {
+		return fuse.OK // room behind the end is nothing that an object has
+	}
+	ctx, end := s.begin(cancel, &in.InHeader)
+	defer end()
+	return s.status("fallocate", h.Grow(ctx, int64(in.Offset+in.Length)))
+}
+
+// Lseek is left to the kernel: an object has no holes.
+func (s *server) Lseek(<-chan struct{}, *fuse.LseekIn, *fuse.LseekOut) fuse.Status {
+	return fuse.ENOSYS
+}
+
+func (s *server) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+	ctx, end := s.begin(cancel, &in.InHeader)
+	defer end()
+	d, err := s.fs.OpenDir(ctx, node(in.NodeId))
+	if err != nil {
+		return s.status("opendir", err)
+	}
+	out.Fh = s.dirs.add(d)
+	return fuse.OK
+}
+
+func (s *server) ReleaseDir(in *fuse.ReleaseIn) {
+	if d, ok := s.dirs.remove(in.Fh); ok {
+		s.fs.ReleaseDir(d)
+	}
+}
+
+// FsyncDir has nothing to do: names are in S3 when the call that made them returns.
+func (s *server) FsyncDir(<-chan struct{}, *fuse.FsyncIn) fuse.Status { return fuse.OK }

@@ -1,0 +1,65 @@
+package fusefs
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+)
+
+// begin makes the context of a request; end frees it. The context ends when the kernel
+// says that the caller was interrupted, and the signal is one that ends the caller.
+//
+// Most interrupts are not: Go's runtime preempts its own threads with SIGURG, timers
+// and child exits send signals all the time, and many programs take EINTR from a file
+// for a broken disk. A caller with a handler for its signal waits for its answer, as it
+// would on a disk; each answer has a deadline.
+func (s *server) begin(cancel <-chan struct{}, h *fuse.InHeader) (ctx context.Context, end func()) {
+	ctx, stop := context.WithCancel(s.ctx)
+	finished := make(chan struct{})
+	go func() {
+		select {
+		case <-finished:
+		case <-cancel:
+			if fatalPending(h.Pid) {
+				stop()
+			}
+		}
+	}()
+	return ctx, func() {
+		close(finished)
+		stop()
+	}
+}
+
+// fatalPending reports whether a signal waits for the thread that no handler takes, so
+// that it will end the process. It says yes for a thread that is gone.
+func fatalPending(tid uint32) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", tid))
+	if err != nil {
+		return true
+	}
+	masks := map[string]uint64{}
+	for line := range strings.Lines(string(b)) {
+		name, value, _ := strings.Cut(line, ":")
+		if strings.HasPrefix(name, "Sig") || strings.HasPrefix(name, "Shd") {
+			masks[name], _ = strconv.ParseUint(strings.TrimSpace(value), 16, 64)
+		}
+	}
+	pending := (masks["SigPnd"] | masks["ShdPnd"]) &^ masks["SigBlk"] &^ masks["SigIgn"] &^ masks["SigCgt"]
+	return pending&^harmless != 0
+}
+
+// harmless are the signals whose default action does not end a process.
+var harmless = mask(unix.SIGCHLD, unix.SIGURG, unix.SIGWINCH, unix.SIGCONT, unix.SIGSTOP, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
+
+func mask(signals ...unix.Signal) (m uint64) {
+	for _, s := range signals {
+		m |= 1 << (s - 1)
+	}
+	return m
+}

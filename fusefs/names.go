@@ -1,0 +1,86 @@
+package fusefs
+
+import (
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+
+	"github.com/s3mount/s3mount/object"
+	"github.com/s3mount/s3mount/vfs"
+)
+
+func (s *server) Lookup(cancel <-chan struct{}, h *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
+	ctx, end := s.begin(cancel, h)
+	defer end()
+	e, err := s.fs.Lookup(ctx, node(h.NodeId), name)
+	if object.Is(err, object.KindNotFound) {
+		out.NodeId = 0 // the kernel remembers that the name is free
+		out.SetEntryTimeout(s.o.Timeout)
+		return fuse.OK
+	}
+	return s.entry("lookup", e, err, out)
+}
+
+func (s *server) entry(op string, e vfs.Entry, err error, out *fuse.EntryOut) fuse.Status {
+	if err == nil {
+		s.fill(e, out)
+	}
+	return s.status(op, err)
+}
+
+func (s *server) Forget(id, count uint64) { s.fs.Forget(node(id), count) }
+
+func (s *server) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, out *fuse.EntryOut) fuse.Status {
+	ctx, end := s.begin(cancel, &in.InHeader)
+	defer end()
+	e, err := s.fs.Mkdir(ctx, node(in.NodeId), name, in.Mode&0o7777, s.caller(&in.InHeader))
+	return s.entry("mkdir", e, err, out)
+}
+
+func (s *server) Mknod(cancel <-chan struct{}, in *fuse.MknodIn, name string, out *fuse.EntryOut) fuse.Status {
+	ctx, end := s.begin(cancel, &in.InHeader)
+	defer end()
+	e, err := s.fs.Mknod(ctx, node(in.NodeId), name, in.Mode, s.caller(&in.InHeader))
+	return s.entry("mknod", e, err, out)
+}
+
+func (s *server) Symlink(cancel <-chan struct{}, h *fuse.InHeader, target, name string, out *fuse.EntryOut) fuse.Status {
+	ctx, end := s.begin(cancel, h)
+	defer end()
+	e, err := s.fs.Symlink(ctx, node(h.NodeId), name, target, s.caller(h))
+	return s.entry("symlink", e, err, out)
+}
+
+func (s *server) Readlink(cancel <-chan struct{}, h *fuse.InHeader) ([]byte, fuse.Status) {
+	ctx, end := s.begin(cancel, h)
+	defer end()
+	target, err := s.fs.Readlink(ctx, node(h.NodeId))
+	return []byte(target), s.status("readlink", err)
+}
+
+// Link refuses hard links: an object has one key. Programs that try them (git, cp -l)
+// fall back on EOPNOTSUPP.
+func (s *server) Link(<-chan struct{}, *fuse.LinkIn, string, *fuse.EntryOut) fuse.Status {
+	return fuse.Status(unix.EOPNOTSUPP)
+}
+
+func (s *server) Unlink(cancel <-chan struct{}, h *fuse.InHeader, name string) fuse.Status {
+	ctx, end := s.begin(cancel, h)
+	defer end()
+	return s.status("unlink", s.fs.Unlink(ctx, node(h.NodeId), name))
+}
+
+func (s *server) Rmdir(cancel <-chan struct{}, h *fuse.InHeader, name string) fuse.Status {
+	ctx, end := s.begin(cancel, h)
+	defer end()
+	return s.status("rmdir", s.fs.Rmdir(ctx, node(h.NodeId), name))
+}
+
+func (s *server) Rename(cancel <-chan struct{}, in *fuse.RenameIn, oldName, newName string) fuse.Status {
+	if in.Flags&^unix.RENAME_NOREPLACE != 0 {
+		return fuse.EINVAL // RENAME_EXCHANGE and RENAME_WHITEOUT, as rename(2) says
+	}
+	ctx, end := s.begin(cancel, &in.InHeader)
+	defer end()
+	err := s.fs.Rename(ctx, node(in.NodeId), oldName, node(in.Newdir), newName, in.Flags&unix.RENAME_NOREPLACE != 0)
+	return s.status("rename", err)
+}

@@ -1,0 +1,319 @@
+package vfs
+
+import (
+	"context"
+	"hash/fnv"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+	"golang.org/x/sys/unix"
+
+	"github.com/s3mount/s3mount/internal/keyname"
+	"github.com/s3mount/s3mount/objcache"
+	"github.com/s3mount/s3mount/object"
+	"github.com/s3mount/s3mount/writeback"
+)
+
+// Options says what a file system stands on and how it shows itself. Store, Cache, Meta
+// and Queue are needed; the rest has defaults.
+type Options struct {
+	Store Store
+	Cache *objcache.Cache    // blocks
+	Meta  *objcache.Metadata // attributes of known versions
+	Queue *writeback.Queue   // staged files and their uploads
+	// UnsentDir is the folder for what an application wrote and S3 did not take, when
+	// no application is left to be told.
+	UnsentDir string
+
+	ReadOnly bool
+	// UID, GID, FileMode and DirMode are those of objects that carry none. The zero
+	// modes are 0644 and 0755.
+	UID, GID          uint32
+	FileMode, DirMode uint32
+	// DirCacheTime is how long listings and attributes are trusted; 0: ask each time.
+	DirCacheTime time.Duration
+	// MaxListed bounds the entries of all cached listings together; default 50,000.
+	MaxListed int
+	// Parallel bounds the requests for attributes and for a folder's rename; default 32.
+	Parallel int
+
+	Log *slog.Logger
+	Now func() time.Time // default time.Now
+}
+
+// FS is one mounted bucket or prefix. Its methods may be called concurrently.
+type FS struct {
+	o     Options
+	def   defaults
+	log   *slog.Logger
+	store Store
+	inval Invalidator
+
+	ns    sync.RWMutex // names against a folder's rename, see doc.go
+	heads singleflight.Group
+	slots chan struct{} // bounds requests that run ahead, and copies of a rename
+
+	ctx    context.Context // ends with Close: background requests run on it
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // background requests
+
+	tree struct {
+		sync.Mutex
+		nodes    map[NodeID]*Inode
+		inos     map[uint64]*Inode
+		lastID   NodeID
+		listed   int // entries in cached listings
+		listings listingLRU
+	}
+	root *Inode
+}
+
+// New makes a file system; it sends no request and starts nothing.
+func New(o Options) *FS {
+	if o.FileMode == 0 {
+		o.FileMode = 0o644
+	}
+	if o.DirMode == 0 {
+		o.DirMode = 0o755
+	}
+	if o.MaxListed == 0 {
+		o.MaxListed = 50_000
+	}
+	if o.Parallel == 0 {
+		o.Parallel = 32
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	fs := &FS{o: o, log: o.Log, store: o.Store, slots: make(chan struct{}, o.Parallel),
+		def: defaults{uid: o.UID, gid: o.GID, fileMode: o.FileMode, dirMode: o.DirMode}}
+	fs.ctx, fs.cancel = context.WithCancel(context.Background())
+	fs.tree.nodes = map[NodeID]*Inode{}
+	fs.tree.inos = map[uint64]*Inode{}
+	fs.tree.lastID = RootID
+	now := o.Now()
+	fs.root = &Inode{fs: fs, id: RootID, dir: true}
+	fs.root.t.marker = markerYes // the root is there whatever the bucket holds
+	fs.root.t.lookups = 1
+	fs.root.t.hasMeta = true
+	fs.root.t.attr = Attr{Ino: uint64(RootID), Mode: unix.S_IFDIR | o.DirMode, Nlink: 2, UID: o.UID, GID: o.GID, Mtime: now, Atime: now, Ctime: now}
+	fs.tree.nodes[RootID] = fs.root
+	fs.tree.inos[uint64(RootID)] = fs.root
+	return fs
+}
+
+// SetInvalidator names who tells the kernel. Before the first operation.
+func (fs *FS) SetInvalidator(i Invalidator) { fs.inval = i }
+
+// Close uploads what open files still hold, and ends the background work. It returns
+// the first error; what could not be uploaded lies in Options.UnsentDir then. ctx ends
+// the waiting. Nothing may be called afterwards.
+func (fs *FS) Close(ctx context.Context) error {
+	fs.cancel()
+	fs.wg.Wait()
+	return fs.finishAll(ctx)
+}
+
+// An Inode is a file or folder that the kernel knows or that is open.
+type Inode struct {
+	fs  *FS
+	id  NodeID
+	dir bool
+
+	dirMu sync.RWMutex // folders: the names in it, see doc.go
+	mu    sync.Mutex   // files: the content, see doc.go
+
+	t inodeState // guarded by FS.tree
+}
+
+// inodeState is what the table knows of an inode. Guarded by FS.tree.
+type inodeState struct {
+	parent *Inode
+	name   string
+	piece  string       // what the name stands for in the key
+	form   keyname.Form // and how
+
+	children map[string]*Inode
+	lookups  uint64 // the kernel's references
+	opens    int    // open handles
+	writers  int    // of these, for writing
+	pins     int    // operations under way
+	gone     bool   // no name leads here any more
+
+	attr    Attr
+	hasMeta bool // attr is from the object's metadata, not from a listing
+	atime   bool // atime was set and is not simply mtime
+
+	// info is the remote version, valid if remote. For a folder: its marker, see marker.
+	info    object.Info
+	remote  bool
+	checked time.Time // when info was last confirmed
+
+	staged    *writeback.Staged // not nil: the content is local
+	metaDirty bool              // attributes to be stored with the next upload
+	failed    error             // why the last upload failed; nil after a success
+	pages     object.ID         // the version that the kernel's page cache may hold
+
+	marker  markerState
+	listing *listing
+	gen     uint64 // counts this mount's changes in the folder
+}
+
+type markerState uint8
+
+const (
+	markerUnknown markerState = iota
+	markerNo
+	markerYes
+)
+
+// ID returns the inode's number towards the kernel.
+func (n *Inode) ID() NodeID { return n.id }
+
+// errStaleNode is the answer for a NodeID that is not in the table.
+func (fs *FS) node(id NodeID) (*Inode, error) {
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	n := fs.tree.nodes[id]
+	if n == nil {
+		return nil, object.Errorf(object.KindStale, "find inode", "", "inode %d is not known", id)
+	}
+	return n, nil
+}
+
+// folder returns the inode of a folder.
+func (fs *FS) folder(id NodeID) (*Inode, error) {
+	n, err := fs.node(id)
+	if err == nil && !n.dir {
+		err = object.Errorf(object.KindNotDir, "find folder", fs.keyOf(n), "")
+	}
+	return n, err
+}
+
+// keyOf returns the key of a file, or the prefix of a folder (with its "/").
+func (fs *FS) keyOf(n *Inode) string {
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	return n.keyLocked()
+}
+
+func (n *Inode) keyLocked() string {
+	if n.t.parent == nil {
+		return ""
+	}
+	key := n.t.parent.keyLocked() + n.t.piece
+	if n.dir && n.t.form != keyname.Part {
+		key += "/"
+	}
+	return key
+}
+
+// heldLocked returns how much of a component the prefix of a Part folder holds.
+func (n *Inode) heldLocked() string {
+	if n.t.form != keyname.Part || n.t.parent == nil {
+		return ""
+	}
+	return n.t.parent.heldLocked() + n.t.piece
+}
+
+// place returns a folder's prefix and held bytes.
+func (fs *FS) place(n *Inode) (prefix, held string) {
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	return n.keyLocked(), n.heldLocked()
+}
+
+// addLocked puts a new inode under a name.
+func (fs *FS) addLocked(p *Inode, name string, f found) *Inode {
+	fs.tree.lastID++
+	n := &Inode{fs: fs, id: fs.tree.lastID, dir: f.dir}
+	n.t.parent, n.t.name, n.t.piece, n.t.form = p, name, f.piece, f.form
+	if p.t.children == nil {
+		p.t.children = map[string]*Inode{}
+	}
+	p.t.children[name] = n
+	fs.tree.nodes[n.id] = n
+	ino := inoOf(n.keyLocked())
+	for fs.tree.inos[ino] != nil {
+		ino++
+	}
+	fs.tree.inos[ino] = n
+	n.t.attr.Ino = ino
+	return n
+}
+
+// inoOf makes a key's inode number, the same at each mount.
+func inoOf(key string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(key)) // never fails
+	return h.Sum64()>>1 | 1<<32
+}
+
+// detachLocked takes an inode's name away: it was removed, or the name stands for
+// another object now. Open handles keep it.
+func (fs *FS) detachLocked(n *Inode) {
+	if p := n.t.parent; p != nil && p.t.children[n.t.name] == n {
+		delete(p.t.children, n.t.name)
+	}
+	n.t.gone = true
+}
+
+// dropLocked frees an inode that nobody refers to, and its parents likewise.
+func (fs *FS) dropLocked(n *Inode) {
+	for n != nil && n != fs.root && n.t.lookups == 0 && n.t.opens == 0 && n.t.pins == 0 &&
+		n.t.staged == nil && len(n.t.children) == 0 {
+		if fs.tree.nodes[n.id] != n {
+			return
+		}
+		delete(fs.tree.nodes, n.id)
+		if fs.tree.inos[n.t.attr.Ino] == n {
+			delete(fs.tree.inos, n.t.attr.Ino)
+		}
+		fs.setListingLocked(n, nil)
+		p := n.t.parent
+		if p != nil && p.t.children[n.t.name] == n {
+			delete(p.t.children, n.t.name)
+		}
+		n = p
+	}
+}
+
+// unpin ends an operation's hold on an inode.
+func (fs *FS) unpin(n *Inode) {
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	n.t.pins--
+	fs.dropLocked(n)
+}
+
+// Forget gives back count of the kernel's references to an inode.
+func (fs *FS) Forget(id NodeID, count uint64) {
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	n := fs.tree.nodes[id]
+	if n == nil {
+		return
+	}
+	n.t.lookups -= min(count, n.t.lookups)
+	fs.dropLocked(n)
+}
+
+// entry takes a reference for the kernel and makes the answer; it ends the pin.
+func (fs *FS) entry(n *Inode) Entry {
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	n.t.lookups++
+	n.t.pins--
+	return Entry{Node: n.id, Attr: n.t.attr}
+}
+
+func (fs *FS) now() time.Time { return fs.o.Now() }
+
+func (fs *FS) fresh(t time.Time) bool {
+	return !t.IsZero() && fs.now().Sub(t) < fs.o.DirCacheTime
+}

@@ -1,0 +1,243 @@
+package vfs
+
+import (
+	"context"
+	"io"
+	"sync"
+
+	"github.com/s3mount/s3mount/objcache"
+	"github.com/s3mount/s3mount/object"
+	"github.com/s3mount/s3mount/writeback"
+)
+
+// Handle is an open file. Its methods may be called concurrently; Release is the last.
+type Handle struct {
+	fs    *FS
+	n     *Inode
+	write bool
+
+	mu     sync.Mutex // guards reader
+	reader *objcache.Reader
+	of     object.ID // the version that reader reads
+}
+
+// Open opens a file. keep says that the pages which the kernel has of it are still right.
+// KindStale: the name stands for another version now than the inode, look it up again.
+func (fs *FS) Open(ctx context.Context, id NodeID, write bool) (h *Handle, keep bool, err error) {
+	n, err := fs.node(id)
+	if err != nil {
+		return nil, false, err
+	}
+	fs.ns.RLock()
+	defer fs.ns.RUnlock()
+	h, err = fs.openNode(ctx, n, write)
+	if err != nil {
+		return nil, false, err
+	}
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	keep = n.t.staged != nil || n.t.pages == n.t.info.ID() && n.t.pages.ETag != ""
+	n.t.pages = n.t.info.ID()
+	return h, keep, nil
+}
+
+// openNode opens an inode. The caller holds ns.
+func (fs *FS) openNode(ctx context.Context, n *Inode, write bool) (*Handle, error) {
+	if n.dir {
+		return nil, object.Errorf(object.KindIsDir, "open", fs.keyOf(n), "")
+	}
+	if write && fs.o.ReadOnly {
+		return nil, object.Errorf(object.KindReadOnly, "open", fs.keyOf(n), "mounted with --read-only")
+	}
+	replaced, err := fs.revalidate(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	if replaced {
+		return nil, object.Errorf(object.KindStale, "open", fs.keyOf(n), "the object was replaced")
+	}
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	n.t.opens++
+	if write {
+		n.t.writers++
+	}
+	return &Handle{fs: fs, n: n, write: write}, nil
+}
+
+// Node returns the inode that the handle is of.
+func (h *Handle) Node() NodeID { return h.n.id }
+
+// content is where an inode's bytes are at one moment.
+type content struct {
+	staged *writeback.Staged
+	id     object.ID
+	size   int64
+}
+
+func (fs *FS) content(n *Inode) content {
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	return content{n.t.staged, n.t.info.ID(), n.t.info.Size}
+}
+
+// ReadAt reads as io.ReaderAt does. What this mount wrote is seen at once; otherwise the
+// bytes are of the version that the file had at open, or the error is KindStale.
+func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	for {
+		c := h.fs.content(h.n)
+		var k int
+		var err error
+		if c.staged != nil {
+			k, err = c.staged.ReadAt(ctx, p, off)
+		} else {
+			k, err = h.readRemote(ctx, c, p, off)
+		}
+		if err == nil || err == io.EOF || ctx.Err() != nil {
+			return k, err
+		}
+		// The content may just have moved: from a staged file into the cache, or to
+		// another key by a rename. Whoever moves it holds mu.
+		h.n.mu.Lock()
+		now := h.fs.content(h.n)
+		h.n.mu.Unlock()
+		if now == c {
+			return 0, err
+		}
+	}
+}
+
+func (h *Handle) readRemote(ctx context.Context, c content, p []byte, off int64) (int, error) {
+	h.mu.Lock()
+	if h.reader == nil || h.of != c.id {
+		if h.reader != nil {
+			h.reader.Close()
+		}
+		h.reader, h.of = h.fs.o.Cache.Reader(c.id, c.size), c.id
+	}
+	r := h.reader
+	h.mu.Unlock()
+	return r.ReadAt(ctx, p, off)
+}
+
+// WriteAt writes all of p into the staged file, and returns len(p) or an error.
+func (h *Handle) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
+	if !h.write {
+		return 0, object.Errorf(object.KindBadHandle, "write", h.fs.keyOf(h.n), "opened for reading")
+	}
+	n, fs := h.n, h.fs
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s, err := n.stage()
+	if err != nil {
+		return 0, err
+	}
+	k, err := s.WriteAt(ctx, p, off)
+	if k > 0 {
+		fs.tree.Lock()
+		n.t.attr.Size = s.Size()
+		n.t.attr.Mtime = fs.now()
+		n.t.attr.Ctime = n.t.attr.Mtime
+		fs.tree.Unlock()
+	}
+	return k, err
+}
+
+// stage makes an inode's content local. The caller holds n.mu.
+func (n *Inode) stage() (*writeback.Staged, error) {
+	fs := n.fs
+	fs.tree.Lock()
+	s, info, remote := n.t.staged, n.t.info, n.t.remote
+	fs.tree.Unlock()
+	if s != nil {
+		return s, nil
+	}
+	var err error
+	if remote && info.Size > 0 {
+		s, err = fs.o.Queue.StageOver(fs.o.Cache.Reader(info.ID(), info.Size), info.Size)
+	} else {
+		s, err = fs.o.Queue.Stage()
+	}
+	if err != nil {
+		return nil, err
+	}
+	fs.tree.Lock()
+	n.t.staged = s
+	fs.tree.Unlock()
+	n.retarget()
+	return s, nil
+}
+
+// retarget tells the staged file which key it will have, so that full parts can go up
+// before it is closed. The caller holds n.mu, or n is new.
+func (n *Inode) retarget() {
+	key, o, s := n.target()
+	if s != nil {
+		s.SetTarget(key, o)
+	}
+}
+
+// target returns where an inode's content goes and what is stored beside it. The key is
+// empty for an inode without a name.
+func (n *Inode) target() (key string, o object.PutOptions, s *writeback.Staged) {
+	n.fs.tree.Lock()
+	defer n.fs.tree.Unlock()
+	if !n.t.gone {
+		key = n.keyLocked()
+	}
+	o.Meta = putMeta(n.t.info.Meta, n.t.attr)
+	o.ContentType = n.t.info.ContentType
+	return key, o, n.t.staged
+}
+
+// Flush is close() of one file descriptor: it returns when S3 has what was written.
+func (h *Handle) Flush(ctx context.Context) error {
+	if !h.write {
+		return nil
+	}
+	return h.Fsync(ctx)
+}
+
+// Fsync returns when S3 has the file as it is now, or with S3's error; then the file
+// stays as it is, and a later Fsync or Flush tries again.
+func (h *Handle) Fsync(ctx context.Context) error {
+	h.n.mu.Lock()
+	defer h.n.mu.Unlock()
+	return h.n.syncHeld(context.WithoutCancel(ctx))
+}
+
+// Release ends a handle. What no Flush uploaded (pages of a mapping, say) is uploaded
+// now; if that fails it is kept in Options.UnsentDir, and the log says so.
+func (h *Handle) Release() {
+	fs, n := h.fs, h.n
+	h.mu.Lock()
+	if h.reader != nil {
+		h.reader.Close()
+	}
+	h.mu.Unlock()
+	fs.tree.Lock()
+	n.t.opens--
+	if h.write {
+		n.t.writers--
+	}
+	n.t.pins++
+	fs.tree.Unlock()
+	defer fs.unpin(n)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.settle(context.WithoutCancel(fs.ctx))
+}
+
+// Grow makes the file at least size bytes long; the new bytes are zero.
+func (h *Handle) Grow(ctx context.Context, size int64) error {
+	if !h.write {
+		return object.Errorf(object.KindBadHandle, "fallocate", h.fs.keyOf(h.n), "opened for reading")
+	}
+	h.n.mu.Lock()
+	defer h.n.mu.Unlock()
+	s, err := h.n.stage()
+	if err != nil || s.Size() >= size {
+		return err
+	}
+	return h.n.truncate(ctx, size)
+}

@@ -1,0 +1,313 @@
+package vfs
+
+import (
+	"context"
+
+	"github.com/s3mount/s3mount/object"
+)
+
+// Lookup finds a name in a folder and takes a reference on its inode for the kernel.
+func (fs *FS) Lookup(ctx context.Context, parent NodeID, name string) (Entry, error) {
+	p, err := fs.folder(parent)
+	if err != nil {
+		return Entry{}, err
+	}
+	fs.ns.RLock()
+	defer fs.ns.RUnlock()
+	p.dirMu.RLock()
+	defer p.dirMu.RUnlock()
+	n, err := fs.find(ctx, p, name)
+	if err != nil {
+		return Entry{}, err
+	}
+	return fs.entry(n), nil
+}
+
+// find returns the inode of a name with its true attributes, pinned. The caller holds
+// ns and the folder's dirMu, at least shared.
+func (fs *FS) find(ctx context.Context, p *Inode, name string) (*Inode, error) {
+	n, f, how := fs.findCached(p, name)
+	switch how {
+	case isAbsent:
+		return nil, object.Errorf(object.KindNotFound, "lookup", fs.keyOf(p)+name, "")
+	case isHere:
+		return n, nil
+	case isUnknown:
+		var err error
+		if f, err = fs.findRemote(ctx, p, name); err != nil {
+			if object.Is(err, object.KindNotFound) {
+				fs.vanished(p, name)
+			}
+			return nil, err
+		}
+	}
+	n = fs.apply(p, name, f)
+	fs.runAhead(p, n)
+	if err := fs.loadMeta(ctx, n); err != nil {
+		fs.unpin(n)
+		if object.Is(err, object.KindNotFound) {
+			fs.vanished(p, name)
+		}
+		return nil, err
+	}
+	return n, nil
+}
+
+type cached uint8
+
+const (
+	isUnknown cached = iota
+	isAbsent         // certainly not there
+	isListed         // found tells what it is
+	isHere           // the inode is right as it is, and pinned
+)
+
+// findCached answers from the table and the listing.
+func (fs *FS) findCached(p *Inode, name string) (*Inode, found, cached) {
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	if p.t.gone {
+		return nil, found{}, isAbsent
+	}
+	n := p.t.children[name]
+	if n != nil && (n.t.staged != nil || n.t.hasMeta && fs.fresh(n.t.checked)) {
+		n.t.pins++
+		return n, found{}, isHere
+	}
+	l := fs.listingLocked(p)
+	if l == nil || l.partial {
+		return nil, found{}, isUnknown
+	}
+	e := l.byName[name]
+	if e == nil {
+		return nil, found{}, isAbsent
+	}
+	return nil, e.found, isListed
+}
+
+// findRemote asks the store: by the folder's first page where that may be all of it,
+// so that one request answers for all its names, else for this name alone.
+func (fs *FS) findRemote(ctx context.Context, p *Inode, name string) (found, error) {
+	fs.tree.Lock()
+	known := fs.listingLocked(p) != nil
+	prefix, held := p.keyLocked(), p.heldLocked()
+	fs.tree.Unlock()
+	if !known && fs.o.DirCacheTime > 0 {
+		if err := fs.loadListing(ctx, p); err != nil {
+			return found{}, err
+		}
+		fs.tree.Lock()
+		l := fs.listingLocked(p)
+		if l != nil && !l.partial {
+			defer fs.tree.Unlock()
+			if e := l.byName[name]; e != nil {
+				return e.found, nil
+			}
+			return found{}, object.Errorf(object.KindNotFound, "lookup", prefix+name, "")
+		}
+		fs.tree.Unlock()
+	}
+	return fs.ask(ctx, prefix, held, name)
+}
+
+// vanished takes away the inode of a name that the store no longer has.
+func (fs *FS) vanished(p *Inode, name string) {
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	if n := p.t.children[name]; n != nil && n.t.staged == nil {
+		fs.detachLocked(n)
+		fs.dropLocked(n)
+	}
+	fs.patchLocked(p, name, nil)
+}
+
+// apply makes the inode of a name stand for what was found, and pins it. An inode with
+// open handles keeps its version: if that differs, the name gets another inode.
+func (fs *FS) apply(p *Inode, name string, f found) *Inode {
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	n := p.t.children[name]
+	if n != nil && n.t.staged == nil && !n.fitsLocked(f) {
+		fs.detachLocked(n)
+		fs.dropLocked(n)
+		n = nil
+	}
+	if n == nil {
+		n = fs.addLocked(p, name, f)
+	}
+	n.t.pins++
+	if n.t.staged == nil {
+		fs.updateLocked(n, f)
+	}
+	return n
+}
+
+// fitsLocked reports whether n may stand for f.
+func (n *Inode) fitsLocked(f found) bool {
+	if n.dir != f.dir {
+		return false
+	}
+	return n.dir || n.t.opens == 0 || n.t.info.SameBytes(f.info)
+}
+
+// updateLocked brings an inode up to what was found.
+func (fs *FS) updateLocked(n *Inode, f found) {
+	wasFresh := fs.fresh(n.t.checked)
+	if f.at.After(n.t.checked) {
+		n.t.checked = f.at
+	}
+	if !n.dir {
+		fs.setInfoLocked(n, f.info)
+		return
+	}
+	switch {
+	case f.hasMarker == markerNo:
+		fs.noMarkerLocked(n)
+	case f.info.Key != "":
+		n.t.marker = markerYes
+		fs.setInfoLocked(n, f.info)
+	case !wasFresh && n != fs.root:
+		n.t.hasMeta = false // the marker may have changed: loadMeta asks
+	}
+}
+
+// noMarkerLocked gives a folder without a marker its attributes. It has no times of its
+// own: it shows when this mount first saw it, and what was changed here since.
+func (fs *FS) noMarkerLocked(n *Inode) {
+	n.t.marker = markerNo
+	if n.t.attr.Mode == 0 || n.t.remote {
+		ino := n.t.attr.Ino
+		n.t.attr = fs.def.attrOf(object.Info{LastModified: fs.now()}, true)
+		n.t.attr.Ino = ino
+	}
+	n.t.remote, n.t.hasMeta = false, true
+}
+
+// setInfoLocked makes info the inode's version, and its metadata the attributes. While
+// the version stays, what was changed here in the attributes alone stays too.
+func (fs *FS) setInfoLocked(n *Inode, info object.Info) {
+	known := n.t.remote && n.t.info.Meta != nil && n.t.info.SameVersion(info)
+	if known {
+		n.t.hasMeta = true
+		return
+	}
+	if info.Meta == nil {
+		if m, ok := fs.o.Meta.Get(info.Key); ok && m.SameVersion(info) {
+			info.Meta, info.ContentType = m.Meta, m.ContentType
+		}
+	} else {
+		fs.o.Meta.Put(info)
+	}
+	n.t.info, n.t.remote = info, true
+	ino := n.t.attr.Ino
+	n.t.attr = fs.def.attrOf(info, n.dir)
+	n.t.attr.Ino = ino
+	n.t.hasMeta = info.Meta != nil
+}
+
+// loadMeta gets an inode's attributes by a HEAD, if only a listing was seen of it.
+func (fs *FS) loadMeta(ctx context.Context, n *Inode) error {
+	fs.tree.Lock()
+	need := !n.t.hasMeta && n.t.staged == nil && n != fs.root
+	key := n.keyLocked()
+	fs.tree.Unlock()
+	if !need {
+		return nil
+	}
+	info, err := fs.headOnce(ctx, key)
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	if n.dir && object.Is(err, object.KindNotFound) {
+		fs.noMarkerLocked(n)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if n.t.staged != nil || n.t.hasMeta {
+		return nil
+	}
+	if !n.dir && n.t.opens > 0 && n.t.remote && !n.t.info.SameBytes(info) {
+		return object.Errorf(object.KindStale, "lookup", key, "the object was replaced")
+	}
+	if n.dir {
+		n.t.marker = markerYes
+	}
+	fs.setInfoLocked(n, info)
+	n.t.checked = fs.now()
+	return nil
+}
+
+// headOnce sends one HEAD for a key however many ask at the same time.
+func (fs *FS) headOnce(ctx context.Context, key string) (object.Info, error) {
+	ch := fs.heads.DoChan(key, func() (any, error) {
+		info, err := fs.store.Head(fs.ctx, key)
+		if err == nil && info.Meta == nil {
+			info.Meta = object.Meta{}
+		}
+		if err == nil {
+			fs.o.Meta.Put(info)
+		}
+		return info, err
+	})
+	select {
+	case <-ctx.Done():
+		return object.Info{}, object.Errorf(object.KindOf(ctx.Err()), "lookup", key, "%w", ctx.Err())
+	case r := <-ch:
+		info, _ := r.Val.(object.Info)
+		return info, r.Err
+	}
+}
+
+// GetAttr returns an inode's attributes, asking again once they are older than
+// Options.DirCacheTime. What is open keeps the attributes of the version it has.
+func (fs *FS) GetAttr(ctx context.Context, id NodeID) (Attr, error) {
+	n, err := fs.node(id)
+	if err != nil {
+		return Attr{}, err
+	}
+	if _, err := fs.revalidate(ctx, n); err != nil {
+		return Attr{}, err
+	}
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	return n.attrLocked(), nil
+}
+
+func (n *Inode) attrLocked() Attr {
+	a := n.t.attr
+	if n.t.gone {
+		a.Nlink = 0
+	}
+	return a
+}
+
+// revalidate asks for a file's version again if what is known is too old. replaced says
+// that the name stands for other bytes now, while open handles keep these.
+func (fs *FS) revalidate(ctx context.Context, n *Inode) (replaced bool, err error) {
+	fs.tree.Lock()
+	skip := n.dir || n.t.gone || n.t.staged != nil || n.t.hasMeta && fs.fresh(n.t.checked)
+	key, opens, checked := n.keyLocked(), n.t.opens, n.t.checked
+	fs.tree.Unlock()
+	if skip {
+		return false, nil
+	}
+	info, err := fs.headOnce(ctx, key)
+	if err != nil {
+		if opens > 0 && object.Is(err, object.KindNotFound) {
+			return true, nil
+		}
+		return false, err
+	}
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	if n.t.gone || n.t.staged != nil || !n.t.checked.Equal(checked) {
+		return false, nil // newer news came by another way
+	}
+	if n.t.opens > 0 && !n.t.info.SameBytes(info) {
+		return true, nil
+	}
+	n.t.checked = fs.now()
+	fs.setInfoLocked(n, info)
+	return false, nil
+}

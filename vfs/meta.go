@@ -1,0 +1,151 @@
+package vfs
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/s3mount/s3mount/object"
+)
+
+// Names of the user metadata that keeps POSIX attributes on an object. docs/SEMANTICS.md
+// describes the values.
+const (
+	metaMtime = "mtime" // seconds since 1970 with nanoseconds, decimal: rclone's and s3fs's form
+	metaMode  = "mode"  // st_mode, decimal: s3fs's and geesefs's form
+	metaUID   = "uid"   // decimal
+	metaGID   = "gid"   // decimal
+	// metaGeesefsLink holds a link's target, percent-encoded, in geesefs's form. Read only.
+	metaGeesefsLink = "--symlink-target"
+
+	dirContentType = "application/x-directory"
+)
+
+// formatTime writes a time in the form of X-Amz-Meta-Mtime: decimal seconds with nine
+// digits behind the point, as rclone does.
+func formatTime(t time.Time) string {
+	sec, nsec := t.Unix(), int64(t.Nanosecond())
+	if sec < 0 && nsec > 0 { // -1.25 s is -2 s + 0.75 s in Unix's split
+		return fmt.Sprintf("-%d.%09d", -(sec + 1), 1e9-nsec)
+	}
+	return fmt.Sprintf("%d.%09d", sec, nsec)
+}
+
+// parseTime reads formatTime's form and its relatives: whole seconds, fewer or more
+// digits. Numbers that no file system could hold are refused.
+func parseTime(s string) (time.Time, bool) {
+	s, neg := strings.CutPrefix(strings.TrimSpace(s), "-")
+	whole, frac, _ := strings.Cut(s, ".")
+	sec, err := strconv.ParseUint(whole, 10, 64)
+	if err != nil || sec > math.MaxInt64/4 {
+		return time.Time{}, false
+	}
+	frac = (frac + "000000000")[:9]
+	nsec, err := strconv.ParseUint(frac, 10, 64)
+	if err != nil {
+		return time.Time{}, false
+	}
+	if neg {
+		return time.Unix(-int64(sec), -int64(nsec)), true
+	}
+	return time.Unix(int64(sec), int64(nsec)), true
+}
+
+// parseMode reads a mode: st_mode in decimal (s3fs, geesefs, this program), or in octal
+// (rclone's metadata: 100644 or 0644). Decimal is right where the file type in it is a
+// type; octal is tried for the rest. ok is false for anything else.
+func parseMode(s string) (mode uint32, ok bool) {
+	if !strings.HasPrefix(s, "0") {
+		if m, err := strconv.ParseUint(s, 10, 32); err == nil && knownType(uint32(m)) && m < 1<<16 {
+			return uint32(m), true
+		}
+	}
+	m, err := strconv.ParseUint(strings.TrimPrefix(s, "0o"), 8, 32)
+	if err != nil || m >= 1<<16 || m&unix.S_IFMT != 0 && !knownType(uint32(m)) {
+		return 0, false
+	}
+	return uint32(m), true
+}
+
+func knownType(mode uint32) bool {
+	switch mode & unix.S_IFMT {
+	case unix.S_IFREG, unix.S_IFDIR, unix.S_IFLNK, unix.S_IFIFO, unix.S_IFSOCK, unix.S_IFCHR, unix.S_IFBLK:
+		return true
+	}
+	return false
+}
+
+// defaults are the attributes of an object without metadata.
+type defaults struct {
+	uid, gid          uint32
+	fileMode, dirMode uint32 // permissions
+}
+
+// attrOf reads an object's attributes from its metadata, in our own, rclone's, s3fs's
+// and geesefs's forms. dir says that the object is a marker. Metadata that makes no
+// sense is as good as none.
+func (d defaults) attrOf(info object.Info, dir bool) Attr {
+	a := Attr{Size: info.Size, Nlink: 1, UID: d.uid, GID: d.gid, Mode: unix.S_IFREG | d.fileMode, Mtime: info.LastModified}
+	if dir {
+		a.Mode, a.Size, a.Nlink = unix.S_IFDIR|d.dirMode, 0, 2
+	}
+	if v, ok := info.Meta[metaMode]; ok {
+		if m, ok := parseMode(v); ok {
+			a.Mode = withMode(a.Mode, m, dir)
+		}
+	}
+	if t, ok := info.Meta[metaGeesefsLink]; ok && !dir {
+		a.Mode, a.Size = unix.S_IFLNK|0o777, int64(len(percentDecode(t)))
+	}
+	if v, err := strconv.ParseUint(info.Meta[metaUID], 10, 32); err == nil {
+		a.UID = uint32(v)
+	}
+	if v, err := strconv.ParseUint(info.Meta[metaGID], 10, 32); err == nil {
+		a.GID = uint32(v)
+	}
+	if t, ok := parseTime(info.Meta[metaMtime]); ok {
+		a.Mtime = t
+	}
+	a.Atime, a.Ctime = a.Mtime, info.LastModified
+	return a
+}
+
+// withMode applies a mode from metadata. A marker stays a folder and an object never
+// becomes one; device nodes and sockets show as regular files until they are supported.
+func withMode(have, m uint32, dir bool) uint32 {
+	perm := m &^ unix.S_IFMT
+	if !dir && m&unix.S_IFMT == unix.S_IFLNK {
+		return unix.S_IFLNK | 0o777
+	}
+	return have&unix.S_IFMT | perm
+}
+
+// putMeta writes attributes into metadata, over what is there.
+func putMeta(m object.Meta, a Attr) object.Meta {
+	m = m.Clone()
+	m[metaMtime] = formatTime(a.Mtime)
+	m[metaMode] = strconv.FormatUint(uint64(a.Mode), 10)
+	m[metaUID] = strconv.FormatUint(uint64(a.UID), 10)
+	m[metaGID] = strconv.FormatUint(uint64(a.GID), 10)
+	return m
+}
+
+// percentDecode undoes URL escaping; what is not escaped well stays as it is.
+func percentDecode(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if v, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
+				b.WriteByte(byte(v))
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}

@@ -1,0 +1,286 @@
+package vfs
+
+import (
+	"context"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// DirEntry is one name that readdir shows.
+type DirEntry struct {
+	Name string
+	Ino  uint64
+	// Type is the file type bits of st_mode, or 0 where only the object's metadata
+	// could tell whether it is a link.
+	Type uint32
+	// Off is the position behind this entry, where a later Seek goes on.
+	Off uint64
+	// Node and Attr are set, with a reference taken, where the attributes are known
+	// without a request and ReadPlus asked; Node is 0 otherwise.
+	Node NodeID
+	Attr Attr
+}
+
+// keepBehind is how many entries a DirHandle can go back without starting again. The
+// kernel asks again for what did not fit into the application's buffer.
+const keepBehind = 4096
+
+// DirHandle is an open folder: a stream of its names. It holds a page or two of a
+// listing, whatever the folder's size. Its methods may be called concurrently.
+type DirHandle struct {
+	fs *FS
+	n  *Inode
+
+	mu     sync.Mutex // held across the LIST that fills the window
+	src    *dirSource
+	window []listed // entries base, base+1, … of the stream
+	base   uint64
+	done   bool
+}
+
+// dirSource is where a DirHandle's names come from: a cached listing or the store, and
+// then the names that only this mount knows yet.
+type dirSource struct {
+	lister *lister
+	all    []listed // all that a complete listing has shown so far; nil once it is too long
+	gen    uint64
+	begun  bool
+	cached []listed
+	local  map[string]listed
+}
+
+// OpenDir opens a folder for reading its names. Release it with ReleaseDir.
+func (fs *FS) OpenDir(ctx context.Context, id NodeID) (*DirHandle, error) {
+	n, err := fs.folder(id)
+	if err != nil {
+		return nil, err
+	}
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	n.t.opens++
+	return &DirHandle{fs: fs, n: n}, nil
+}
+
+// ReleaseDir ends a DirHandle.
+func (fs *FS) ReleaseDir(d *DirHandle) {
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	d.n.t.opens--
+	fs.dropLocked(d.n)
+}
+
+// Read calls yield with the entries from position off until yield returns false or the
+// folder ends. The positions 0 and 1 are "." and "..". With plus, entries whose
+// attributes are known carry them and a reference; one that yield refuses gives it back.
+func (d *DirHandle) Read(ctx context.Context, off uint64, plus bool, yield func(DirEntry) bool) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for ; off < 2; off++ {
+		if !yield(d.dot(off)) {
+			return nil
+		}
+	}
+	for {
+		e, ok, err := d.at(ctx, off-2)
+		if err != nil || !ok {
+			return err
+		}
+		entry := d.fs.dirEntry(d.n, e, plus)
+		entry.Off = off + 1
+		if !yield(entry) {
+			if entry.Node != 0 {
+				d.fs.Forget(entry.Node, 1)
+			}
+			return nil
+		}
+		off++
+	}
+}
+
+func (d *DirHandle) dot(off uint64) DirEntry {
+	d.fs.tree.Lock()
+	defer d.fs.tree.Unlock()
+	n, name := d.n, "."
+	if off == 1 {
+		name = ".."
+		if n.t.parent != nil {
+			n = n.t.parent
+		}
+	}
+	return DirEntry{Name: name, Ino: n.t.attr.Ino, Type: unix.S_IFDIR, Off: off + 1}
+}
+
+// at returns the entry at a position of the stream; ok is false at the end.
+func (d *DirHandle) at(ctx context.Context, pos uint64) (e listed, ok bool, err error) {
+	if pos < d.base || d.src == nil {
+		d.restart()
+	}
+	for pos >= d.base+uint64(len(d.window)) {
+		if d.done {
+			return listed{}, false, nil
+		}
+		more, err := d.fill(ctx)
+		if err != nil {
+			return listed{}, false, err
+		}
+		if drop := len(d.window) - keepBehind; drop > 0 && uint64(drop)+d.base <= pos {
+			d.window = append([]listed(nil), d.window[drop:]...)
+			d.base += uint64(drop)
+		}
+		d.window = append(d.window, more...)
+	}
+	return d.window[pos-d.base], true, nil
+}
+
+// restart begins the stream again from its first name.
+func (d *DirHandle) restart() {
+	fs := d.fs
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	d.window, d.base, d.done = nil, 0, d.n.t.gone
+	d.src = &dirSource{gen: d.n.t.gen, local: map[string]listed{}}
+	for name, c := range d.n.t.children {
+		if c.t.staged != nil && !c.t.remote {
+			d.src.local[name] = listed{name: name, found: found{piece: c.t.piece, form: c.t.form}}
+		}
+	}
+	if l := fs.listingLocked(d.n); l != nil && !l.partial {
+		d.src.cached = make([]listed, 0, len(l.byName))
+		for _, name := range l.names {
+			if e := l.byName[name]; e != nil {
+				d.src.cached = append(d.src.cached, *e)
+			}
+		}
+	}
+}
+
+// fill returns the next entries of the stream, and notes its end.
+func (d *DirHandle) fill(ctx context.Context) ([]listed, error) {
+	s := d.src
+	if s.cached == nil {
+		more, last, err := d.fillRemote(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range more {
+			delete(s.local, e.name)
+		}
+		if !last {
+			return more, nil
+		}
+		d.done = true
+		return s.withLocal(more), nil
+	}
+	for _, e := range s.cached {
+		delete(s.local, e.name)
+	}
+	d.done = true
+	return s.withLocal(s.cached), nil
+}
+
+func (s *dirSource) withLocal(more []listed) []listed {
+	for _, e := range s.local {
+		more = append(more, e)
+	}
+	s.local = nil
+	return more
+}
+
+// fillRemote takes a page from the store. A listing that turns out to be complete and
+// not too long is cached for lookups.
+func (d *DirHandle) fillRemote(ctx context.Context) ([]listed, bool, error) {
+	fs, s := d.fs, d.src
+	if s.lister == nil {
+		prefix, held := fs.place(d.n)
+		s.lister = fs.newLister(prefix, held)
+		s.all = []listed{}
+	}
+	at := fs.now()
+	more, last, err := s.lister.next(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	more = append([]listed(nil), more...)
+	if s.all != nil {
+		s.all = append(s.all, more...)
+		if len(s.all) > fs.o.MaxListed/4 {
+			s.all = nil
+		}
+	}
+	if last && s.all != nil {
+		fs.keepListing(d.n, s.gen, at, &s.lister.namer, s.all, true)
+	}
+	return more, last, nil
+}
+
+// dirEntry makes the entry of a name, with attributes if that needs no request.
+func (fs *FS) dirEntry(p *Inode, e listed, plus bool) DirEntry {
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	d := DirEntry{Name: e.name, Type: unix.S_IFDIR}
+	key := p.keyLocked() + e.piece
+	if e.dir {
+		key += "/"
+	}
+	d.Ino = inoOf(key)
+	if !e.dir {
+		d.Type = fs.typeLocked(e)
+	}
+	n := p.t.children[e.name]
+	if n == nil && plus && !p.t.gone && fs.o.DirCacheTime > 0 && fs.knownLocked(p, &e) {
+		n = fs.addLocked(p, e.name, e.found)
+	}
+	if n == nil {
+		return d
+	}
+	if n.t.staged == nil && n.fitsLocked(e.found) && !fs.fresh(n.t.checked) {
+		fs.updateLocked(n, e.found)
+	}
+	if n.dir == e.dir && n.t.hasMeta || n.t.staged != nil {
+		d.Ino, d.Type = n.t.attr.Ino, n.t.attr.Mode&unix.S_IFMT
+		if plus {
+			n.t.lookups++
+			d.Node, d.Attr = n.id, n.t.attr
+		}
+	}
+	fs.dropLocked(n)
+	return d
+}
+
+// maxLinkSize bounds the objects that may be links: a target's length, PATH_MAX - 1.
+const maxLinkSize = 4095
+
+// typeLocked tells a listed object's type, or 0 where only its metadata could: links
+// are small objects that say so in their mode.
+func (fs *FS) typeLocked(e listed) uint32 {
+	if m, ok := fs.o.Meta.Get(e.info.Key); ok && m.SameVersion(e.info) {
+		return fs.def.attrOf(m, false).Mode & unix.S_IFMT
+	}
+	if e.info.Size > maxLinkSize || e.info.Key == "" {
+		return unix.S_IFREG
+	}
+	return 0
+}
+
+// isEmpty reports whether a folder has no names, asking the store. The caller holds ns
+// and the folder's dirMu.
+func (fs *FS) isEmpty(ctx context.Context, n *Inode) (bool, error) {
+	fs.tree.Lock()
+	prefix, held := n.keyLocked(), n.heldLocked()
+	for _, c := range n.t.children {
+		if c.t.staged != nil && !c.t.gone {
+			fs.tree.Unlock()
+			return false, nil
+		}
+	}
+	fs.tree.Unlock()
+	l := fs.newLister(prefix, held)
+	l.query.Max = 3
+	for {
+		names, done, err := l.next(ctx)
+		if err != nil || len(names) > 0 || done {
+			return len(names) == 0, err
+		}
+	}
+}

@@ -1,0 +1,171 @@
+package vfs
+
+import (
+	"context"
+
+	"github.com/s3mount/s3mount/internal/keyname"
+	"github.com/s3mount/s3mount/object"
+)
+
+// Unlink removes a file's name. Handles that are open keep its content: what of it is
+// not local is fetched first.
+func (fs *FS) Unlink(ctx context.Context, parent NodeID, name string) error {
+	return fs.remove(ctx, "unlink", parent, name, func(p, n *Inode) error {
+		if n.dir {
+			return object.Errorf(object.KindIsDir, "unlink", fs.keyOf(n), "")
+		}
+		return fs.unlink(ctx, p, n)
+	})
+}
+
+// Rmdir removes an empty folder.
+func (fs *FS) Rmdir(ctx context.Context, parent NodeID, name string) error {
+	return fs.remove(ctx, "rmdir", parent, name, func(p, n *Inode) error {
+		if !n.dir {
+			return object.Errorf(object.KindNotDir, "rmdir", fs.keyOf(n), "")
+		}
+		n.dirMu.Lock()
+		defer n.dirMu.Unlock()
+		empty, err := fs.isEmpty(ctx, n)
+		if err != nil {
+			return err
+		}
+		if !empty {
+			return object.Errorf(object.KindNotEmpty, "rmdir", fs.keyOf(n), "")
+		}
+		return fs.dropFolder(ctx, p, n)
+	})
+}
+
+func (fs *FS) remove(ctx context.Context, op string, parent NodeID, name string, do func(p, n *Inode) error) error {
+	p, err := fs.writable(op, parent)
+	if err != nil {
+		return err
+	}
+	fs.ns.RLock()
+	defer fs.ns.RUnlock()
+	p.dirMu.Lock()
+	defer p.dirMu.Unlock()
+	n, err := fs.find(ctx, p, name)
+	if err != nil {
+		return err
+	}
+	defer fs.unpin(n)
+	return do(p, n)
+}
+
+// unlink removes a file. The caller holds ns and p.dirMu.
+func (fs *FS) unlink(ctx context.Context, p, n *Inode) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.secure(ctx); err != nil {
+		return err
+	}
+	fs.tree.Lock()
+	key, remote := n.keyLocked(), n.t.remote
+	fs.tree.Unlock()
+	if remote {
+		if err := fs.keepFolder(ctx, p, n.t.name); err != nil {
+			return err
+		}
+		if err := fs.store.Delete(ctx, key); err != nil {
+			fs.expire(n)
+			return err
+		}
+	}
+	fs.tree.Lock()
+	id := n.t.info.ID()
+	fs.unnameLocked(p, n)
+	staged := n.t.staged != nil
+	fs.tree.Unlock()
+	if remote && !staged {
+		fs.o.Cache.Drop(id)
+	}
+	if staged {
+		n.retarget() // to nowhere: parts that went up early are aborted
+		n.settle(ctx)
+	}
+	return nil
+}
+
+// unnameLocked takes a removed inode out of its folder.
+func (fs *FS) unnameLocked(p, n *Inode) {
+	fs.heads.Forget(n.keyLocked())
+	name := n.t.name
+	fs.detachLocked(n)
+	n.t.attr.Ctime = fs.now()
+	fs.patchLocked(p, name, nil)
+	fs.touchLocked(p)
+	if n.dir { // a file of the same name shows under its plain name now
+		fs.setListingLocked(p, nil)
+	}
+}
+
+// secure makes an inode's content independent of S3, if a handle needs it after its
+// object is gone. The caller holds n.mu.
+func (n *Inode) secure(ctx context.Context) error {
+	fs := n.fs
+	fs.tree.Lock()
+	opens, staged := n.t.opens, n.t.staged
+	fs.tree.Unlock()
+	if opens == 0 && staged == nil {
+		return nil
+	}
+	s, err := n.stage()
+	if err != nil {
+		return err
+	}
+	if err := s.Hydrate(ctx); err != nil {
+		if object.Is(err, object.KindNoSpace) {
+			return object.Errorf(object.KindBusy, "keep open file", fs.keyOf(n),
+				"a handle is open, and its %d bytes do not fit into --cache-size: %w", s.MissingBytes(), err)
+		}
+		if object.Is(err, object.KindStale) || object.Is(err, object.KindNotFound) {
+			return nil // the version is gone already, no care can keep it
+		}
+		return err
+	}
+	return nil
+}
+
+// keepFolder makes a folder's marker if the folder has none and is about to lose its
+// last name: whoever empties a folder expects it to be there afterwards.
+func (fs *FS) keepFolder(ctx context.Context, p *Inode, leaving string) error {
+	fs.tree.Lock()
+	marker, form := p.t.marker, p.t.form
+	l := fs.listingLocked(p)
+	others := 0
+	if l != nil && !l.partial {
+		others = len(l.byName)
+		if l.byName[leaving] != nil {
+			others--
+		}
+	}
+	fs.tree.Unlock()
+	if marker == markerYes || form == keyname.Part || others > 0 {
+		return nil
+	}
+	return p.storeMarker(ctx)
+}
+
+// dropFolder removes an empty folder's marker and name. The caller holds ns and both
+// folders' dirMu.
+func (fs *FS) dropFolder(ctx context.Context, p, n *Inode) error {
+	fs.tree.Lock()
+	key, form, marker := n.keyLocked(), n.t.form, n.t.marker
+	fs.tree.Unlock()
+	if form != keyname.Part && marker != markerNo {
+		if err := fs.keepFolder(ctx, p, n.t.name); err != nil {
+			return err
+		}
+		if err := fs.store.Delete(ctx, key); err != nil {
+			fs.expire(n)
+			return err
+		}
+	}
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	fs.unnameLocked(p, n)
+	fs.setListingLocked(n, nil)
+	return nil
+}

@@ -1,0 +1,264 @@
+package vfs
+
+import (
+	"context"
+
+	"github.com/s3mount/s3mount/internal/keyname"
+	"github.com/s3mount/s3mount/object"
+)
+
+// Rename gives a file or folder another name. S3 has no rename: the object is copied
+// within the store and the old one deleted once the copy stands; at no moment is it
+// under neither name. A folder's rename copies all that is beneath it, see renamedir.go.
+// noReplace refuses a new name that is taken.
+func (fs *FS) Rename(ctx context.Context, oldParent NodeID, oldName string, newParent NodeID, newName string, noReplace bool) error {
+	from, err := fs.writable("rename", oldParent)
+	if err != nil {
+		return err
+	}
+	to, err := fs.writable("rename", newParent)
+	if err != nil {
+		return err
+	}
+	isDir, err := fs.isFolder(ctx, from, oldName)
+	if err != nil {
+		return err
+	}
+	if isDir {
+		fs.ns.Lock()
+		defer fs.ns.Unlock()
+	} else {
+		fs.ns.RLock()
+		defer fs.ns.RUnlock()
+		defer lockFolders(from, to)()
+	}
+	return fs.rename(ctx, rename{from: from, to: to, oldName: oldName, newName: newName, noReplace: noReplace, isDir: isDir})
+}
+
+// isFolder looks a name up, without keeping what it finds.
+func (fs *FS) isFolder(ctx context.Context, p *Inode, name string) (bool, error) {
+	fs.ns.RLock()
+	defer fs.ns.RUnlock()
+	p.dirMu.RLock()
+	defer p.dirMu.RUnlock()
+	n, err := fs.find(ctx, p, name)
+	if err != nil {
+		return false, err
+	}
+	defer fs.unpin(n)
+	return n.dir, nil
+}
+
+// lockFolders locks one or two folders in the order of their ids, and returns the undoing.
+func lockFolders(a, b *Inode) func() {
+	if a == b {
+		a.dirMu.Lock()
+		return a.dirMu.Unlock
+	}
+	if a.id > b.id {
+		a, b = b, a
+	}
+	a.dirMu.Lock()
+	b.dirMu.Lock()
+	return func() {
+		b.dirMu.Unlock()
+		a.dirMu.Unlock()
+	}
+}
+
+// rename is one renaming under way.
+type rename struct {
+	from, to         *Inode
+	oldName, newName string
+	noReplace, isDir bool
+
+	n, target *Inode // pinned; target is nil where the new name is free
+	piece     string // of the new name
+}
+
+func (fs *FS) rename(ctx context.Context, r rename) error {
+	var err error
+	if r.n, err = fs.find(ctx, r.from, r.oldName); err != nil {
+		return err
+	}
+	defer fs.unpin(r.n)
+	if r.n.dir != r.isDir {
+		return object.Errorf(object.KindStale, "rename", fs.keyOf(r.n), "it changed between folder and file just now")
+	}
+	m, err := fs.renameTarget(ctx, &r)
+	if err != nil {
+		return err
+	}
+	if r.target != nil {
+		defer fs.unpin(r.target)
+		if r.target == r.n {
+			return nil
+		}
+	}
+	if err := r.allowed(fs); err != nil {
+		return err
+	}
+	if r.isDir {
+		return fs.renameFolder(ctx, r, m.key+"/")
+	}
+	return fs.renameFile(ctx, r, m.key)
+}
+
+// renameTarget looks at the new name.
+func (fs *FS) renameTarget(ctx context.Context, r *rename) (making, error) {
+	m, err := fs.freeName(ctx, "rename", r.to, r.newName, false)
+	if object.Is(err, object.KindIsDir) {
+		r.target, err = fs.find(ctx, r.to, r.newName)
+	} else {
+		r.target = m.existing
+	}
+	r.piece = m.piece
+	return m, err
+}
+
+// allowed checks what rename(2) forbids.
+func (r *rename) allowed(fs *FS) error {
+	fail := func(k object.Kind, format string, args ...any) error {
+		return object.Errorf(k, "rename", fs.keyOf(r.n), format, args...)
+	}
+	switch {
+	case r.isDir && r.n.t.form == keyname.Part:
+		return fail(object.KindUnsupported, "it is a piece of an over-long name")
+	case r.isDir && fs.beneath(r.to, r.n):
+		return fail(object.KindLoop, "the new name is inside it")
+	case r.target == nil:
+		return nil
+	case r.noReplace:
+		return fail(object.KindExists, "%q is taken", r.newName)
+	case r.isDir && !r.target.dir:
+		return fail(object.KindNotDir, "%q is a file", r.newName)
+	case !r.isDir && r.target.dir:
+		return fail(object.KindIsDir, "%q is a folder", r.newName)
+	}
+	return nil
+}
+
+// beneath reports whether n is top or inside it.
+func (fs *FS) beneath(n, top *Inode) bool {
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	for ; n != nil; n = n.t.parent {
+		if n == top {
+			return true
+		}
+	}
+	return false
+}
+
+// renameFile moves one file. The caller holds ns and both folders' dirMu.
+func (fs *FS) renameFile(ctx context.Context, r rename, key string) error {
+	defer lockContents(r.n, r.target)()
+	if r.target != nil {
+		if err := r.target.secure(ctx); err != nil {
+			return err
+		}
+	}
+	fs.tree.Lock()
+	info, remote, old := r.n.t.info, r.n.t.remote, r.n.keyLocked()
+	attr, dirty := r.n.t.attr, r.n.t.metaDirty
+	fs.tree.Unlock()
+	if remote {
+		o := object.CopyOptions{Size: info.Size}
+		if dirty {
+			o.Meta, o.ContentType = putMeta(info.Meta, attr), info.ContentType
+		}
+		copied, err := fs.store.Copy(ctx, info.ID(), key, o)
+		if err != nil {
+			fs.expire(r.n)
+			return err
+		}
+		info = fs.copiedInfo(info, copied, key, o)
+		if err := fs.keepFolder(ctx, r.from, r.oldName); err != nil {
+			return err
+		}
+		if err := fs.store.Delete(ctx, old); err != nil {
+			fs.expire(r.n)
+			return err
+		}
+	}
+	fs.moved(r, info, remote)
+	r.n.follow(info)
+	if r.target != nil {
+		r.target.retarget()
+		r.target.settle(ctx)
+	}
+	return nil
+}
+
+// copiedInfo describes a copy: what the store said of it, and what came from the source.
+func (fs *FS) copiedInfo(src, copied object.Info, key string, o object.CopyOptions) object.Info {
+	copied.Key, copied.Size = key, src.Size
+	copied.Meta, copied.ContentType, copied.StorageClass = src.Meta, src.ContentType, src.StorageClass
+	if o.Meta != nil {
+		copied.Meta = o.Meta
+	}
+	return copied
+}
+
+// lockContents locks one or two files' contents in the order of their ids.
+func lockContents(a, b *Inode) func() {
+	if b == nil || a == b {
+		a.mu.Lock()
+		return a.mu.Unlock
+	}
+	if a.id > b.id {
+		a, b = b, a
+	}
+	a.mu.Lock()
+	b.mu.Lock()
+	return func() {
+		b.mu.Unlock()
+		a.mu.Unlock()
+	}
+}
+
+// moved puts the inode under its new name in the table.
+func (fs *FS) moved(r rename, info object.Info, remote bool) {
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	n := r.n
+	if r.target != nil {
+		fs.unnameLocked(r.to, r.target)
+	}
+	fs.heads.Forget(n.keyLocked())
+	delete(r.from.t.children, r.oldName)
+	fs.patchLocked(r.from, r.oldName, nil)
+	n.t.parent, n.t.name, n.t.piece, n.t.form = r.to, r.newName, r.piece, keyname.Plain
+	if old := r.to.t.children[r.newName]; old != nil {
+		fs.detachLocked(old)
+	}
+	if r.to.t.children == nil {
+		r.to.t.children = map[string]*Inode{}
+	}
+	r.to.t.children[r.newName] = n
+	n.t.attr.Ctime = fs.now()
+	fs.touchLocked(r.from)
+	fs.touchLocked(r.to)
+	if remote {
+		if n.t.pages == n.t.info.ID() {
+			n.t.pages = info.ID()
+		}
+		fs.storedLocked(n, info)
+	}
+	fs.dropLocked(r.from)
+}
+
+// follow makes a staged file go to, and read from, the key that its inode has now. The
+// caller holds n.mu.
+func (n *Inode) follow(info object.Info) {
+	n.fs.tree.Lock()
+	s := n.t.staged
+	n.fs.tree.Unlock()
+	if s == nil {
+		return
+	}
+	if s.MissingBytes() > 0 {
+		s.Rebase(n.fs.o.Cache.Reader(info.ID(), info.Size))
+	}
+	n.retarget()
+}

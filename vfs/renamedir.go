@@ -1,0 +1,188 @@
+package vfs
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/s3mount/s3mount/internal/keyname"
+	"github.com/s3mount/s3mount/object"
+)
+
+// maxRenamed bounds the keys beneath a folder that one rename moves: they are held in
+// memory until all copies stand.
+const maxRenamed = 1_000_000
+
+// renameFolder moves a folder and all that is beneath it: every key is copied, in
+// parallel; then the table shows the new name; then the old keys are deleted. If a copy
+// fails, the copies that were made are deleted again and the folder is as it was. The
+// caller holds ns exclusively, so that no name changes meanwhile.
+func (fs *FS) renameFolder(ctx context.Context, r rename, newPrefix string) error {
+	if r.target != nil {
+		empty, err := fs.isEmpty(ctx, r.target)
+		if err != nil {
+			return err
+		}
+		if !empty {
+			return object.Errorf(object.KindNotEmpty, "rename", newPrefix, "the new name is a folder with content")
+		}
+	}
+	files := fs.liveBeneath(r.n)
+	for _, f := range files {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+	}
+	t := &tree{fs: fs, oldPrefix: fs.keyOf(r.n), newPrefix: newPrefix, live: map[string]object.Info{}}
+	for _, f := range files {
+		t.live[fs.keyOf(f)] = object.Info{}
+	}
+	if err := t.copyAll(ctx); err != nil {
+		return errors.Join(err, t.undo(ctx))
+	}
+	fs.movedFolder(r, t, files)
+	if err := fs.keepFolder(ctx, r.from, r.oldName); err != nil {
+		return err
+	}
+	if err := fs.store.DeleteMany(ctx, t.keys); err != nil {
+		fs.expire(r.n)
+		return object.Errorf(object.KindOf(err), "rename", t.oldPrefix,
+			"all of it is under %q now, but the old names could not all be deleted: %w", newPrefix, err)
+	}
+	return nil
+}
+
+// liveBeneath returns the files beneath a folder that are open or staged, in the order
+// in which their contents are to be locked.
+func (fs *FS) liveBeneath(top *Inode) []*Inode {
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	var files []*Inode
+	var walk func(*Inode)
+	walk = func(n *Inode) {
+		if !n.dir && (n.t.opens > 0 || n.t.staged != nil) {
+			files = append(files, n)
+		}
+		for _, c := range n.t.children {
+			walk(c)
+		}
+	}
+	walk(top)
+	slices.SortFunc(files, func(a, b *Inode) int { return cmp.Compare(a.id, b.id) })
+	return files
+}
+
+// tree is all that lies under a prefix, on its way to another.
+type tree struct {
+	fs                   *FS
+	oldPrefix, newPrefix string
+	keys                 []string // the old keys
+
+	mu     sync.Mutex             // guards copied and live while copies run
+	copied []string               // new keys that stand
+	live   map[string]object.Info // what became of the open files, by old key
+}
+
+func (t *tree) copyAll(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(t.fs.o.Parallel)
+	q := object.Query{Prefix: t.oldPrefix}
+	var failed error
+	for {
+		page, err := t.fs.store.List(ctx, q)
+		if err != nil {
+			failed = err
+			break
+		}
+		if len(t.keys)+len(page.Objects) > maxRenamed {
+			failed = object.Errorf(object.KindTooLarge, "rename", t.oldPrefix, "more than %d files; rename its folders one by one", maxRenamed)
+			break
+		}
+		for _, info := range page.Objects {
+			t.keys = append(t.keys, info.Key)
+			g.Go(func() error { return t.copy(ctx, info) })
+		}
+		if q.Token = page.Next; q.Token == "" {
+			break
+		}
+	}
+	return errors.Join(g.Wait(), failed)
+}
+
+func (t *tree) copy(ctx context.Context, info object.Info) error {
+	dst := t.newPrefix + strings.TrimPrefix(info.Key, t.oldPrefix)
+	if len(dst) > keyname.MaxKey {
+		return object.Errorf(object.KindNameTooLong, "rename", dst, "keys end at %d bytes", keyname.MaxKey)
+	}
+	copied, err := t.fs.store.Copy(ctx, info.ID(), dst, object.CopyOptions{Size: info.Size})
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.copied = append(t.copied, dst)
+	if _, open := t.live[info.Key]; open {
+		t.live[info.Key] = t.fs.copiedInfo(info, copied, dst, object.CopyOptions{})
+	}
+	return nil
+}
+
+// undo deletes the copies of a rename that failed. The new prefix held nothing but
+// perhaps a marker, which is deleted as well only if it was copied over.
+func (t *tree) undo(ctx context.Context) error {
+	if len(t.copied) == 0 {
+		return nil
+	}
+	return t.fs.store.DeleteMany(context.WithoutCancel(ctx), t.copied)
+}
+
+// movedFolder shows the new name, and gives the inodes beneath their new keys. Closed
+// files are looked up again; open ones go on with the copy of the version they have.
+func (fs *FS) movedFolder(r rename, t *tree, files []*Inode) {
+	old := map[*Inode]string{}
+	for _, f := range files {
+		old[f] = fs.keyOf(f)
+	}
+	fs.moved(r, object.Info{}, false)
+	fs.tree.Lock()
+	fs.forgetBeneathLocked(r.n)
+	for _, f := range files {
+		info := t.live[old[f]]
+		if f.t.remote && info.Key != "" {
+			info.Meta, info.ContentType = f.t.info.Meta, f.t.info.ContentType
+			same := f.t.pages == f.t.info.ID()
+			fs.storedLocked(f, info)
+			if same {
+				f.t.pages = info.ID()
+			}
+		}
+	}
+	r.n.t.marker = markerUnknown
+	fs.patchLocked(r.to, r.newName, &found{dir: true, piece: r.piece, at: fs.now()})
+	fs.tree.Unlock()
+	for _, f := range files {
+		f.follow(fs.content(f).info())
+	}
+}
+
+func (c content) info() object.Info { return object.Info{Key: c.id.Key, ETag: c.id.ETag, Size: c.size} }
+
+// forgetBeneathLocked drops what is known by key of a folder's descendants.
+func (fs *FS) forgetBeneathLocked(n *Inode) {
+	fs.setListingLocked(n, nil)
+	n.t.gen++
+	if n.t.opens == 0 && n.t.staged == nil {
+		n.t.checked = fs.now().AddDate(-1, 0, 0)
+		n.t.info.Key = ""
+		if !n.dir {
+			n.t.hasMeta = false
+		}
+	}
+	for _, c := range n.t.children {
+		fs.forgetBeneathLocked(c)
+	}
+}

@@ -1,0 +1,165 @@
+package vfs
+
+import (
+	"context"
+
+	"github.com/s3mount/s3mount/object"
+)
+
+// maxFileSize is S3's limit of an object: 5 TiB.
+const maxFileSize = 5 << 40
+
+// SetAttr changes attributes. Those of a file that is being written are stored with its
+// next upload; those of any other are stored before SetAttr returns. So is a new size of
+// a file that nobody has open for writing.
+func (fs *FS) SetAttr(ctx context.Context, id NodeID, s SetAttr) (Attr, error) {
+	n, err := fs.node(id)
+	if err != nil {
+		return Attr{}, err
+	}
+	if fs.o.ReadOnly {
+		return Attr{}, object.Errorf(object.KindReadOnly, "setattr", fs.keyOf(n), "mounted with --read-only")
+	}
+	fs.ns.RLock()
+	defer fs.ns.RUnlock()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := fs.loadMeta(ctx, n); err != nil {
+		return Attr{}, err
+	}
+	if s.Size != nil {
+		if err := n.truncate(ctx, *s.Size); err != nil {
+			return Attr{}, err
+		}
+	}
+	err = n.setMeta(context.WithoutCancel(ctx), s)
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	return n.attrLocked(), err
+}
+
+// truncate sets a file's size. The caller holds ns and n.mu.
+func (n *Inode) truncate(ctx context.Context, size int64) error {
+	fs := n.fs
+	key := fs.keyOf(n)
+	switch {
+	case n.dir:
+		return object.Errorf(object.KindIsDir, "truncate", key, "")
+	case size < 0:
+		return object.Errorf(object.KindInvalid, "truncate", key, "size %d", size)
+	case size > maxFileSize:
+		return object.Errorf(object.KindTooLarge, "truncate", key, "an object ends at 5 TiB")
+	}
+	s, err := n.stage()
+	if err != nil {
+		return err
+	}
+	changed := s.Size() != size
+	if err := s.Truncate(ctx, size); err != nil {
+		return err
+	}
+	fs.tree.Lock()
+	n.t.attr.Size = size
+	if changed {
+		n.t.attr.Mtime = fs.now()
+		n.t.attr.Ctime = n.t.attr.Mtime
+	}
+	fs.tree.Unlock()
+	n.retarget()
+	return nil
+}
+
+// setMeta applies a change to the attributes and stores it where that can't wait. On an
+// error the attributes are as they were. The caller holds ns and n.mu.
+func (n *Inode) setMeta(ctx context.Context, s SetAttr) error {
+	fs := n.fs
+	fs.tree.Lock()
+	old, wasDirty := n.t.attr, n.t.metaDirty
+	a := applied(old, s, fs)
+	stored := a.Mode != old.Mode || a.UID != old.UID || a.GID != old.GID || !a.Mtime.Equal(old.Mtime)
+	n.t.attr = a
+	staged, writers, gone := n.t.staged != nil, n.t.writers, n.t.gone
+	n.t.metaDirty = wasDirty || stored && staged
+	fs.tree.Unlock()
+	var err error
+	switch {
+	case gone || n == fs.root:
+	case staged && writers > 0:
+		n.retarget()
+	case staged: // truncated by name: nobody will close it
+		if err = n.syncHeld(ctx); err == nil {
+			n.settle(ctx)
+			return nil
+		}
+		n.giveUpTruncate()
+		return err
+	case !stored:
+	case n.dir:
+		err = n.storeMarker(ctx)
+	default:
+		err = n.storeMeta(ctx)
+	}
+	if err != nil {
+		fs.tree.Lock()
+		n.t.attr, n.t.metaDirty = old, wasDirty
+		fs.tree.Unlock()
+	}
+	return err
+}
+
+func applied(a Attr, s SetAttr, fs *FS) Attr {
+	if s.Mode != nil {
+		a.Mode = a.Mode&^0o7777 | *s.Mode&0o7777
+	}
+	if s.UID != nil {
+		a.UID = *s.UID
+	}
+	if s.GID != nil {
+		a.GID = *s.GID
+	}
+	if s.Atime != nil {
+		a.Atime = *s.Atime
+	}
+	if s.Mtime != nil {
+		a.Mtime = *s.Mtime
+	}
+	a.Ctime = fs.now()
+	return a
+}
+
+// giveUpTruncate drops the staged state of a truncation by name that S3 did not take:
+// the caller was told, and the object is as it was.
+func (n *Inode) giveUpTruncate() {
+	fs := n.fs
+	fs.tree.Lock()
+	s := n.t.staged
+	n.t.staged, n.t.metaDirty = nil, false
+	ino := n.t.attr.Ino
+	n.t.attr = fs.def.attrOf(n.t.info, false)
+	n.t.attr.Ino = ino
+	fs.tree.Unlock()
+	s.Discard()
+}
+
+// storeMarker stores a folder's attributes on its marker, making one if need be.
+func (n *Inode) storeMarker(ctx context.Context) error {
+	fs := n.fs
+	fs.tree.Lock()
+	key, attr, info := n.keyLocked(), n.t.attr, n.t.info
+	withData := n.t.remote && info.Size > 0
+	fs.tree.Unlock()
+	if key == "" || key[len(key)-1] != '/' {
+		return nil // a piece of an over-long component has nothing to keep attributes on
+	}
+	if withData {
+		return n.storeMeta(ctx)
+	}
+	stored, err := fs.putObject(ctx, key, nil, attr, true)
+	if err != nil {
+		return err
+	}
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	fs.storedLocked(n, stored)
+	return nil
+}

@@ -1,0 +1,201 @@
+package vfs
+
+import (
+	"context"
+	"errors"
+
+	"github.com/s3mount/s3mount/object"
+	"github.com/s3mount/s3mount/writeback"
+)
+
+// syncHeld uploads an inode's content and attributes if they differ from what S3 has.
+// Callers on behalf of an application pass a context that its signals don't end: an
+// upload is of one state, and n.mu, which the caller holds, keeps that state.
+func (n *Inode) syncHeld(ctx context.Context) error {
+	fs := n.fs
+	key, o, s := n.target()
+	fs.tree.Lock()
+	remote, dirty := n.t.remote, n.t.metaDirty
+	fs.tree.Unlock()
+	switch {
+	case s == nil || key == "":
+		return nil
+	case s.Modified() || !remote:
+		return n.upload(ctx, s, key, o)
+	case dirty:
+		return n.storeMeta(ctx)
+	}
+	return nil
+}
+
+func (n *Inode) upload(ctx context.Context, s *writeback.Staged, key string, o object.PutOptions) error {
+	fs := n.fs
+	info, err := s.Upload(key, o).Wait(ctx)
+	if err != nil {
+		return err
+	}
+	info.Key, info.Meta, info.ContentType = key, o.Meta, o.ContentType
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	fs.storedLocked(n, info)
+	n.t.pages = info.ID()
+	return nil
+}
+
+// storeMeta stores an inode's attributes on the object it has, by a copy onto itself.
+// The caller holds n.mu.
+func (n *Inode) storeMeta(ctx context.Context) error {
+	fs := n.fs
+	fs.tree.Lock()
+	info, attr := n.t.info, n.t.attr
+	key := n.keyLocked()
+	fs.tree.Unlock()
+	o := object.CopyOptions{Meta: putMeta(info.Meta, attr), ContentType: info.ContentType, Size: info.Size}
+	now, err := fs.store.Copy(ctx, info.ID(), key, o)
+	if err != nil {
+		fs.expire(n)
+		return err
+	}
+	now.Key, now.Meta, now.ContentType, now.Size = key, o.Meta, o.ContentType, info.Size
+	now.StorageClass = info.StorageClass
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	if n.t.pages == n.t.info.ID() {
+		n.t.pages = now.ID() // the bytes are the same, whatever ETag the copy has
+	}
+	fs.storedLocked(n, now)
+	return nil
+}
+
+// expire makes the next look at an inode ask the store.
+func (fs *FS) expire(n *Inode) {
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	n.t.checked = n.t.checked.AddDate(-1, 0, 0)
+	if n.t.parent != nil {
+		fs.setListingLocked(n.t.parent, nil)
+	}
+}
+
+// settle ends the staged state of an inode that nobody has open for writing: the file
+// goes into the block cache, so that reading back what was written downloads nothing.
+// The caller holds n.mu.
+func (n *Inode) settle(ctx context.Context) {
+	fs := n.fs
+	fs.tree.Lock()
+	s, writers, opens, gone := n.t.staged, n.t.writers, n.t.opens, n.t.gone
+	fs.tree.Unlock()
+	switch {
+	case s == nil || writers > 0 || gone && opens > 0:
+	case gone:
+		n.unstage()
+		s.Discard()
+	default:
+		if err := n.syncHeld(ctx); err != nil {
+			n.giveUp(s, err)
+			return
+		}
+		n.adopt(s)
+	}
+}
+
+// adopt hands the file of a clean staged inode to the block cache.
+func (n *Inode) adopt(s *writeback.Staged) {
+	fs := n.fs
+	defer n.unstage()
+	fs.tree.Lock()
+	info := n.t.info
+	fs.tree.Unlock()
+	if s.MissingBytes() > 0 || info.ETag == "" || info.Size == 0 {
+		s.Discard()
+		return
+	}
+	path, reserved, err := s.Detach()
+	if err != nil {
+		s.Discard()
+		return
+	}
+	if err := fs.o.Cache.Adopt(info.ID(), info.Size, path, reserved); err != nil {
+		fs.log.Warn("a written file is not cached, reading it will download it", "key", info.Key, "err", err)
+		fs.o.Queue.Dispose(path, reserved)
+	}
+}
+
+// unstage makes the inode's content the remote version's.
+func (n *Inode) unstage() {
+	n.fs.tree.Lock()
+	defer n.fs.tree.Unlock()
+	n.t.staged = nil
+}
+
+// giveUp keeps what could not be uploaded where no application is left to be told, and
+// makes the inode show what S3 has.
+func (n *Inode) giveUp(s *writeback.Staged, cause error) {
+	fs := n.fs
+	key := fs.keyOf(n)
+	path, err := s.Keep(fs.o.UnsentDir, key)
+	if err != nil {
+		fs.log.Error("a file could not be uploaded, and not be kept either", "op", "close", "key", key, "err", cause, "keep", err)
+		s.Discard()
+	} else {
+		fs.log.Error("a file could not be uploaded: its content is kept locally, copy it back once the store takes it",
+			"op", "close", "key", key, "kept", path, "err", cause)
+	}
+	fs.tree.Lock()
+	n.t.staged, n.t.metaDirty = nil, false
+	node, had := n.id, n.t.remote
+	if had {
+		ino := n.t.attr.Ino
+		n.t.attr = fs.def.attrOf(n.t.info, false)
+		n.t.attr.Ino = ino
+	}
+	p, name := n.t.parent, n.t.name
+	if !had {
+		fs.detachLocked(n)
+		fs.patchLocked(p, name, nil)
+	}
+	n.t.pages = object.ID{}
+	fs.tree.Unlock()
+	if fs.inval == nil {
+		return
+	}
+	fs.wg.Go(func() { // the kernel may hold a lock that waits for this operation's answer
+		if had {
+			fs.inval.InvalidateContent(node)
+		} else {
+			fs.inval.InvalidateEntry(p.id, name)
+		}
+	})
+}
+
+// finishAll uploads and settles what is still open at the end.
+func (fs *FS) finishAll(ctx context.Context) error {
+	fs.tree.Lock()
+	var left []*Inode
+	for _, n := range fs.tree.nodes {
+		if n.t.staged != nil {
+			n.t.pins++
+			left = append(left, n)
+		}
+	}
+	fs.tree.Unlock()
+	var errs []error
+	for _, n := range left {
+		n.mu.Lock()
+		fs.tree.Lock()
+		s, gone := n.t.staged, n.t.gone
+		fs.tree.Unlock()
+		if s != nil && !gone {
+			if err := n.syncHeld(ctx); err != nil {
+				errs = append(errs, err)
+			}
+		}
+		fs.tree.Lock()
+		n.t.writers, n.t.opens = 0, 0
+		fs.tree.Unlock()
+		n.settle(ctx)
+		n.mu.Unlock()
+		fs.unpin(n)
+	}
+	return errors.Join(errs...)
+}
