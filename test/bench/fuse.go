@@ -1,0 +1,305 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// fuseOptions say how much runFuse does.
+type fuseOptions struct {
+	runs, entries int
+	size, small   int64 // bytes read or written in a run with 1 MiB, and with 4 KiB at a time
+	drop          bool  // empty the kernel's caches before each run, where this process may
+}
+
+// fuseBench is a run of the benchmark: what it measured, and where.
+type fuseBench struct {
+	fuseOptions
+	out          io.Writer
+	dir, backing string // mount point and backing file
+}
+
+// workload is a thing to measure: it returns the figure of one run.
+type workload struct {
+	name, unit string
+	lowWins    bool // seconds, not MB/s
+	run        func(ctx context.Context, dir string) (float64, error)
+}
+
+func runFuse(ctx context.Context, args []string, out io.Writer) (err error) {
+	var o fuseOptions
+	flags := flag.NewFlagSet("fuse", flag.ContinueOnError)
+	flags.IntVar(&o.runs, "runs", 5, "runs of each measurement; the table shows the median")
+	flags.IntVar(&o.entries, "entries", 50_000, "entries of the directory that is listed")
+	sizeMiB := flags.Int64("size", 1024, "MiB read or written with 1 MiB at a time")
+	smallMiB := flags.Int64("small", 128, "MiB written with 4 KiB at a time")
+	flags.BoolVar(&o.drop, "drop", true, "empty the kernel's caches before each run, as root")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	o.size, o.small = *sizeMiB<<20, *smallMiB<<20
+	if o.runs < 1 || o.entries < 1 || o.entries > 1_000_000 || o.size < 1 || o.size > zerosSize || o.small < 1 || o.small > o.size {
+		return errors.New("a flag is out of range")
+	}
+	if err := canFuse(); err != nil {
+		return err
+	}
+	tmp, err := os.MkdirTemp("", "bench-fuse-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
+	b := &fuseBench{fuseOptions: o, out: out, dir: filepath.Join(tmp, "mnt"), backing: filepath.Join(tmp, "backing")}
+	if err := errors.Join(os.Mkdir(b.dir, 0o700), os.WriteFile(b.backing, nil, 0o600)); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "kernel %s, %d CPUs, %s; medians of %d runs, each on a new mount; %s\n\n",
+		kernel(), runtime.NumCPU(), runtime.Version(), o.runs, cacheWord(o.drop))
+	if err := b.compare(ctx); err != nil {
+		return err
+	}
+	return b.passthrough(ctx)
+}
+
+// compare prints the table of both libraries.
+func (b *fuseBench) compare(ctx context.Context) error {
+	t := tabwriter.NewWriter(b.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "same null file system\tratio\tgo-fuse\tbazil\t")
+	for _, w := range []workload{
+		{fmt.Sprintf("list and stat %d entries, cold", b.entries), "s", true, b.list},
+		{"read, 1 MiB at a time", "MB/s", false, b.reader(zerosName)},
+		{"write, 1 MiB at a time", "MB/s", false, b.writer(sinkName, b.size, maxIO)},
+		{"write, 4 KiB at a time", "MB/s", false, b.writer(sinkName, b.small, 4<<10)},
+	} {
+		var figures [2]float64
+		for i, lib := range []library{goFuse, bazil} {
+			var err error
+			if figures[i], err = b.median(ctx, lib, w); err != nil {
+				return fmt.Errorf("%s with %s: %w", w.name, lib, err)
+			}
+		}
+		ratio := figures[0] / figures[1]
+		if w.lowWins {
+			ratio = 1 / ratio
+		}
+		fmt.Fprintf(t, "%s\t%.1f×\t%s\t%s\t\n", w.name, ratio, show(figures[0], w.unit), show(figures[1], w.unit))
+	}
+	return t.Flush()
+}
+
+// passthrough prints the table of one file in three ways: opened with passthrough,
+// served by requests, and without FUSE.
+func (b *fuseBench) passthrough(ctx context.Context) error {
+	if err := b.fill(); err != nil {
+		return err
+	}
+	m, err := mount(ctx, goFuse, b.dir, b.backing, b.entries)
+	if err != nil {
+		return err
+	}
+	can := m.passthrough
+	if err := m.unmount(); err != nil {
+		return err
+	}
+	fmt.Fprintln(b.out)
+	if !can {
+		fmt.Fprintln(b.out, "passthrough: not here; it needs CAP_SYS_ADMIN and Linux 6.9 (bazil.org/fuse has none)")
+		return nil
+	}
+	t := tabwriter.NewWriter(b.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "go-fuse, one real file (bazil has no passthrough)\tratio\tpassthrough\tby requests\twithout FUSE\t")
+	type rows struct {
+		name string
+		make func(file string) func(context.Context, string) (float64, error)
+	}
+	for _, r := range []rows{
+		{"read, 1 MiB at a time, file in memory", b.reader},
+		{"write, 1 MiB at a time", func(f string) func(context.Context, string) (float64, error) { return b.writer(f, b.size, maxIO) }},
+		{"write, 4 KiB at a time", func(f string) func(context.Context, string) (float64, error) { return b.writer(f, b.small, 4<<10) }},
+	} {
+		var figures [3]float64
+		for i, file := range []string{passName, relayName, b.backing} {
+			if figures[i], err = b.median(ctx, goFuse, workload{name: r.name, run: r.make(file)}); err != nil {
+				return fmt.Errorf("%s of %s: %w", r.name, file, err)
+			}
+		}
+		fmt.Fprintf(t, "%s\t%.1f×\t%s\t%s\t%s\t\n", r.name, figures[0]/figures[1], show(figures[0], "MB/s"), show(figures[1], "MB/s"), show(figures[2], "MB/s"))
+	}
+	return t.Flush()
+}
+
+// median runs w on new mounts and returns the median of its figures.
+func (b *fuseBench) median(ctx context.Context, lib library, w workload) (float64, error) {
+	var figures []float64
+	for range b.runs {
+		f, err := b.once(ctx, lib, w)
+		if err != nil {
+			return 0, err
+		}
+		figures = append(figures, f)
+	}
+	slices.Sort(figures)
+	return figures[len(figures)/2], nil
+}
+
+func (b *fuseBench) once(ctx context.Context, lib library, w workload) (_ float64, err error) {
+	if b.drop {
+		dropCaches()
+	}
+	m, err := mount(ctx, lib, b.dir, b.backing, b.entries)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, m.unmount()) }()
+	return w.run(ctx, b.dir)
+}
+
+// list lists the directory and asks for the attributes of each entry, like ls -l; it
+// returns seconds.
+func (b *fuseBench) list(ctx context.Context, dir string) (float64, error) {
+	start := time.Now()
+	path := filepath.Join(dir, dirName)
+	d, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	names, err := d.Readdirnames(-1)
+	if err = errors.Join(err, d.Close()); err != nil {
+		return 0, err
+	}
+	if len(names) != b.entries {
+		return 0, fmt.Errorf("%d entries, not %d", len(names), b.entries)
+	}
+	for _, n := range names {
+		fi, err := os.Lstat(filepath.Join(path, n))
+		if err = errors.Join(err, ctx.Err()); err != nil {
+			return 0, err
+		}
+		if fi.Size() != entrySize {
+			return 0, fmt.Errorf("%s has %d bytes", n, fi.Size())
+		}
+	}
+	return time.Since(start).Seconds(), nil
+}
+
+// reader returns the workload of reading a file from its begin; it returns MB/s. The
+// backing file is brought into memory first, since a disk is not what is measured.
+func (b *fuseBench) reader(file string) func(context.Context, string) (float64, error) {
+	return func(ctx context.Context, dir string) (float64, error) {
+		buf := make([]byte, maxIO)
+		if file != zerosName {
+			if err := b.readAll(ctx, b.backing, buf); err != nil {
+				return 0, err
+			}
+		}
+		start := time.Now()
+		err := b.readAll(ctx, place(dir, file), buf)
+		return mbPerSecond(b.size, start), err
+	}
+}
+
+func (b *fuseBench) readAll(ctx context.Context, path string, buf []byte) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for left := b.size; left > 0; {
+		n, err := f.Read(buf[:min(int64(len(buf)), left)])
+		if err = errors.Join(err, ctx.Err()); err != nil {
+			return err
+		}
+		left -= int64(n)
+	}
+	return nil
+}
+
+// writer returns the workload of writing over the begin of a file; it returns MB/s. The
+// disk isn't waited for.
+func (b *fuseBench) writer(file string, size int64, chunk int) func(context.Context, string) (float64, error) {
+	return func(ctx context.Context, dir string) (float64, error) {
+		f, err := os.OpenFile(place(dir, file), os.O_WRONLY, 0)
+		if err != nil {
+			return 0, err
+		}
+		defer f.Close()
+		buf := make([]byte, chunk)
+		start := time.Now()
+		for off := int64(0); off < size; off += int64(chunk) {
+			_, err := f.Write(buf)
+			if err = errors.Join(err, ctx.Err()); err != nil {
+				return 0, err
+			}
+		}
+		return mbPerSecond(size, start), nil
+	}
+}
+
+// fill gives the backing file its size.
+func (b *fuseBench) fill() error {
+	f, err := os.OpenFile(b.backing, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	buf := make([]byte, maxIO)
+	for off := int64(0); off < b.size && err == nil; off += maxIO {
+		_, err = f.WriteAt(buf, off)
+	}
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// place is the path of a name of the null file system, or of a file outside it.
+func place(dir, file string) string {
+	if filepath.IsAbs(file) {
+		return file
+	}
+	return filepath.Join(dir, file)
+}
+
+func mbPerSecond(bytes int64, start time.Time) float64 {
+	return float64(bytes) / 1e6 / time.Since(start).Seconds()
+}
+
+func show(v float64, unit string) string {
+	if v < 100 {
+		return fmt.Sprintf("%.2f %s", v, unit)
+	}
+	return fmt.Sprintf("%.0f %s", v, unit)
+}
+
+const dropFile = "/proc/sys/vm/drop_caches"
+
+// dropCaches empties the kernel's caches, where it may: a new mount is cold in any case.
+func dropCaches() {
+	unix.Sync()
+	_ = os.WriteFile(dropFile, []byte("3"), 0)
+}
+
+func cacheWord(drop bool) string {
+	switch {
+	case !drop:
+		return "caches not dropped"
+	case unix.Access(dropFile, unix.W_OK) != nil:
+		return "caches not dropped (needs root)"
+	}
+	return "caches dropped before each"
+}
+
+func kernel() string {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return "unknown"
+	}
+	return unix.ByteSliceToString(u.Release[:])
+}
