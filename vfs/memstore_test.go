@@ -105,9 +105,9 @@ func (m *memStore) List(_ context.Context, q object.Query) (p object.Page, err e
 		if !ok || key <= after {
 			continue
 		}
-		name := key
+		name, folder := key, false
 		if i := strings.Index(rest, "/"); q.Delimiter != "" && i >= 0 {
-			name = q.Prefix + rest[:i+1]
+			name, folder = q.Prefix+rest[:i+1], true
 			if name <= after || slices.Contains(p.Prefixes, name) {
 				continue
 			}
@@ -117,7 +117,7 @@ func (m *memStore) List(_ context.Context, q object.Query) (p object.Page, err e
 			break
 		}
 		n++
-		if name != key {
+		if folder {
 			p.Prefixes = append(p.Prefixes, name)
 			after = name + "\xff"
 		} else {

@@ -78,7 +78,7 @@ func (fs *FS) unlink(ctx context.Context, p, n *Inode) error {
 	fs.unnameLocked(p, n)
 	staged := n.t.staged != nil
 	fs.tree.Unlock()
-	if remote && !staged {
+	if remote {
 		fs.o.Cache.Drop(id)
 	}
 	if staged {

@@ -65,8 +65,8 @@ func (m *namer) end() {
 
 func (m *namer) object(info object.Info) {
 	rest, ok := strings.CutPrefix(info.Key, m.prefix)
-	if !ok {
-		return
+	if !ok || strings.Contains(rest, "/") {
+		return // no answer to what was asked
 	}
 	m.passed(info.Key)
 	if rest == "" {
@@ -83,7 +83,7 @@ func (m *namer) object(info object.Info) {
 
 func (m *namer) folder(prefix string) {
 	rest, ok := strings.CutPrefix(prefix, m.prefix)
-	if !ok || !strings.HasSuffix(rest, "/") {
+	if !ok || strings.IndexByte(rest, '/') != len(rest)-1 {
 		return
 	}
 	m.passed(prefix)
