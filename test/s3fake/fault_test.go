@@ -171,7 +171,8 @@ func TestProbabilityIsSeeded(t *testing.T) {
 	if n := strings.Count(roll(1), "x"); n < 70 || n > 130 {
 		t.Errorf("%d of 1000 at 10%%", n)
 	}
-	if roll(1) != roll(1) || roll(1) == roll(2) {
+	first, again, other := roll(1), roll(1), roll(2)
+	if first != again || first == other {
 		t.Error("the seed does not decide")
 	}
 }

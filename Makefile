@@ -1,0 +1,44 @@
+# s3mount: "make demo" shows it, "make test" proves it, "make check" before a change lands.
+
+GO       ?= go
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+TOOLS    := $(or $(S3MOUNT_TOOLS),$(CURDIR)/.tools/bin)
+# Two packages at a time: the tests of one start servers and mount file systems, and
+# share the machine with those of the other.
+TESTFLAGS ?= -p 2 -timeout 20m
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo tools deps test check clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "  make %-7s %s\n", $$1, $$2}'
+
+build: ## bin/s3mount
+	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/s3mount ./cmd/s3mount
+
+demo: ## build, install what is missing, mount a bucket of an embedded server and take the tour
+	test/install-deps.sh fuse3
+	$(MAKE) --no-print-directory build
+	bin/s3mount demo --check
+
+tools: ## the S3 servers and clients that the tests run against, at fixed versions
+	GO=$(GO) test/tools/install.sh $(TOOLS)
+
+deps: ## the Debian packages that the tests need
+	test/install-deps.sh
+
+test: deps tools ## all tests, on s3fake, the embedded server, MinIO, versitygw and Ceph
+	S3MOUNT_TOOLS=$(TOOLS) $(GO) test $(TESTFLAGS) ./...
+	cd test/bench && $(GO) vet ./... && $(GO) build -o /dev/null .
+
+check: deps tools ## what a contributor runs before a change lands: format, vet, lint, architecture, race
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; }
+	$(GO) vet ./...
+	cd test/bench && $(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	$(GO) test -count=1 ./test/arch
+	S3MOUNT_TOOLS=$(TOOLS) $(GO) test -race $(TESTFLAGS) ./...
+
+clean: ## remove what was built; the tools stay
+	rm -rf bin
