@@ -1,0 +1,495 @@
+package writeback
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/s3mount/s3mount/internal/budget"
+	"github.com/s3mount/s3mount/object"
+)
+
+// fakeStore is an Uploader that really assembles objects in memory.
+type fakeStore struct {
+	// hook runs at the beginning of each request, without the lock; its error is the
+	// request's. It may block, and must end with ctx.
+	hook func(ctx context.Context, op, key string, number int) error
+	// after runs when a request has had its effect; its error is the request's.
+	after func(op, key string) error
+
+	mu struct {
+		sync.Mutex
+		objects map[string]fakeObject
+		uploads map[string]*fakeUpload
+		counts  map[string]int
+		serial  int
+		flying  int
+		most    int // requests at once
+		size    func(int64) int64
+	}
+}
+
+type fakeObject struct {
+	data []byte
+	etag string
+	opts object.PutOptions
+}
+
+type fakeUpload struct {
+	key   string
+	opts  object.PutOptions
+	at    time.Time
+	parts map[int]fakeObject
+}
+
+func newFakeStore() *fakeStore {
+	f := &fakeStore{}
+	f.mu.objects = map[string]fakeObject{}
+	f.mu.uploads = map[string]*fakeUpload{}
+	f.mu.counts = map[string]int{}
+	return f
+}
+
+// do runs one request: the hook, then effect under the lock, then after.
+func (f *fakeStore) do(ctx context.Context, op, key string, number int, effect func() error) error {
+	f.begin(op)
+	defer f.end()
+	if f.hook != nil {
+		if err := f.hook(ctx, op, key, number); err != nil {
+			return err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := f.locked(effect); err != nil {
+		return err
+	}
+	if f.after != nil {
+		return f.after(op, key)
+	}
+	return nil
+}
+
+func (f *fakeStore) begin(op string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mu.counts[op]++
+	f.mu.flying++
+	f.mu.most = max(f.mu.most, f.mu.flying)
+}
+
+func (f *fakeStore) end() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mu.flying--
+}
+
+func (f *fakeStore) locked(effect func() error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return effect()
+}
+
+func (f *fakeStore) count(op string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.mu.counts[op]
+}
+
+func (f *fakeStore) object(key string) (fakeObject, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	o, ok := f.mu.objects[key]
+	return o, ok
+}
+
+func (f *fakeStore) uploadCount() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.mu.uploads)
+}
+
+// readBody reads the body twice, as a client does that sends a hash ahead, and refuses
+// bytes that change meanwhile.
+func readBody(key string, body *io.SectionReader) ([]byte, error) {
+	read := func() ([]byte, error) {
+		data := make([]byte, body.Size())
+		_, err := io.ReadFull(io.NewSectionReader(body, 0, body.Size()), data)
+		return data, err
+	}
+	first, err := read()
+	if err != nil {
+		return nil, object.Errorf(object.KindOther, "read body", key, "%w", err)
+	}
+	second, err := read()
+	if err != nil || !bytes.Equal(first, second) {
+		return nil, object.Errorf(object.KindInvalid, "read body", key, "BadDigest")
+	}
+	return second, nil
+}
+
+func (f *fakeStore) storeLocked(key string, data []byte, o object.PutOptions) object.Info {
+	f.mu.serial++
+	obj := fakeObject{data: data, etag: fmt.Sprintf("%x-%d", md5.Sum(data), f.mu.serial), opts: o}
+	f.mu.objects[key] = obj
+	size := int64(len(data))
+	if f.mu.size != nil {
+		size = f.mu.size(size)
+	}
+	return object.Info{Key: key, ETag: obj.etag, Size: size}
+}
+
+func (f *fakeStore) Put(ctx context.Context, key string, body *io.SectionReader, o object.PutOptions) (info object.Info, err error) {
+	err = f.do(ctx, "Put", key, 0, func() error {
+		data, err := readBody(key, body)
+		if err == nil {
+			info = f.storeLocked(key, data, o)
+		}
+		return err
+	})
+	return info, err
+}
+
+func (f *fakeStore) Copy(ctx context.Context, src object.ID, dst string, o object.CopyOptions) (info object.Info, err error) {
+	err = f.do(ctx, "Copy", dst, 0, func() error {
+		obj, ok := f.mu.objects[src.Key]
+		if !ok || src.ETag != "" && src.ETag != obj.etag {
+			return object.Errorf(object.KindStale, "Copy", dst, "")
+		}
+		opts := obj.opts
+		if o.Meta != nil {
+			opts = object.PutOptions{Meta: o.Meta, ContentType: o.ContentType}
+		}
+		info = f.storeLocked(dst, obj.data, opts)
+		return nil
+	})
+	return info, err
+}
+
+func (f *fakeStore) CreateUpload(ctx context.Context, key string, o object.PutOptions) (id string, err error) {
+	err = f.do(ctx, "CreateUpload", key, 0, func() error {
+		f.mu.serial++
+		id = fmt.Sprintf("upload-%d", f.mu.serial)
+		f.mu.uploads[id] = &fakeUpload{key: key, opts: o, at: time.Now(), parts: map[int]fakeObject{}}
+		return nil
+	})
+	return id, err
+}
+
+func (f *fakeStore) uploadLocked(op, key, id string) (*fakeUpload, error) {
+	u := f.mu.uploads[id]
+	if u == nil || u.key != key {
+		return nil, object.Errorf(object.KindNotFound, op, key, "NoSuchUpload")
+	}
+	return u, nil
+}
+
+func (f *fakeStore) UploadPart(ctx context.Context, key, id string, number int, body *io.SectionReader) (part object.Part, err error) {
+	err = f.do(ctx, "UploadPart", key, number, func() error {
+		u, err := f.uploadLocked("UploadPart", key, id)
+		if err != nil {
+			return err
+		}
+		data, err := readBody(key, body)
+		if err != nil {
+			return err
+		}
+		f.mu.serial++
+		p := fakeObject{data: data, etag: fmt.Sprintf("part-%d", f.mu.serial)}
+		u.parts[number] = p
+		part = object.Part{Number: number, ETag: p.etag, Size: int64(len(data))}
+		return nil
+	})
+	return part, err
+}
+
+func (f *fakeStore) CompleteUpload(ctx context.Context, key, id string, parts []object.Part, _ object.Condition) (info object.Info, err error) {
+	err = f.do(ctx, "CompleteUpload", key, 0, func() error {
+		u, err := f.uploadLocked("CompleteUpload", key, id)
+		if err != nil {
+			return err
+		}
+		var data []byte
+		for i, p := range parts {
+			have, ok := u.parts[p.Number]
+			if !ok || have.etag != p.ETag || p.Number != i+1 {
+				return object.Errorf(object.KindInvalid, "CompleteUpload", key, "InvalidPart %d", p.Number)
+			}
+			data = append(data, have.data...)
+		}
+		info = f.storeLocked(key, data, u.opts)
+		delete(f.mu.uploads, id)
+		return nil
+	})
+	return info, err
+}
+
+func (f *fakeStore) AbortUpload(ctx context.Context, key, id string) error {
+	return f.do(ctx, "AbortUpload", key, 0, func() error {
+		delete(f.mu.uploads, id)
+		return nil
+	})
+}
+
+func (f *fakeStore) ListUploads(ctx context.Context, prefix string) (list []object.Upload, err error) {
+	err = f.do(ctx, "ListUploads", prefix, 0, func() error {
+		for id, u := range f.mu.uploads {
+			if strings.HasPrefix(u.key, prefix) {
+				list = append(list, object.Upload{Key: u.key, ID: id, Initiated: u.at})
+			}
+		}
+		return nil
+	})
+	return list, err
+}
+
+func (f *fakeStore) Head(ctx context.Context, key string) (info object.Info, err error) {
+	err = f.do(ctx, "Head", key, 0, func() error {
+		obj, ok := f.mu.objects[key]
+		if !ok {
+			return object.Errorf(object.KindNotFound, "Head", key, "")
+		}
+		info = object.Info{Key: key, ETag: obj.etag, Size: int64(len(obj.data)), Meta: obj.opts.Meta}
+		return nil
+	})
+	return info, err
+}
+
+// fakeBase is a Base in memory.
+type fakeBase struct {
+	data []byte
+	err  error
+	mu   struct {
+		sync.Mutex
+		closed int
+		reads  int
+	}
+}
+
+func (b *fakeBase) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.mu.reads++
+	if b.mu.closed > 0 {
+		return 0, object.Errorf(object.KindBadHandle, "read", "", "the base is closed")
+	}
+	if b.err != nil {
+		return 0, b.err
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	return bytes.NewReader(b.data).ReadAt(p, off)
+}
+
+func (b *fakeBase) Close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.mu.closed++
+}
+
+func (b *fakeBase) closedTimes() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.mu.closed
+}
+
+const (
+	testPart = 64 << 10
+	testOver = 2 * testPart
+)
+
+// env is a queue over a fake store.
+type env struct {
+	*testing.T
+	dir   string
+	store *fakeStore
+	disk  *budget.Disk
+	q     *Queue
+}
+
+// inQueue runs body in a synctest bubble, then closes the queue and checks that nothing
+// is left: no goroutine (the bubble's own check), no budget, file, record or upload.
+func inQueue(t *testing.T, body func(t *testing.T, e *env), change ...func(*Options)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		e := &env{T: t, dir: t.TempDir(), store: newFakeStore(), disk: budget.NewDisk(1 << 30)}
+		e.open(change...)
+		body(t, e)
+		e.close()
+	})
+}
+
+func (e *env) open(change ...func(*Options)) {
+	e.Helper()
+	o := Options{Dir: e.dir, Uploader: e.store, Disk: e.disk, Parallel: 4, PartSize: testPart, MultipartOver: testOver}
+	for _, f := range change {
+		f(&o)
+	}
+	q, err := NewQueue(o)
+	if err != nil {
+		e.Fatal(err)
+	}
+	e.q = q
+}
+
+func (e *env) close() {
+	e.Helper()
+	for _, s := range e.q.files() {
+		s.Discard()
+	}
+	if err := e.q.Close(e.Context()); err != nil {
+		e.Errorf("Close: %v", err)
+	}
+	e.checkEmpty()
+	if n := e.store.uploadCount(); n != 0 {
+		e.Errorf("%d multipart uploads are left at the store", n)
+	}
+	if n := len(e.names("uploads")); n != 0 {
+		e.Errorf("%d records are left", n)
+	}
+}
+
+// checkEmpty checks the gauges that are zero after every Close.
+func (e *env) checkEmpty() {
+	e.Helper()
+	if used, _ := e.disk.Usage(); used != 0 {
+		e.Errorf("%d bytes of disk budget are left", used)
+	}
+	if n := len(e.names("staged")); n != 0 {
+		e.Errorf("%d staged files are left", n)
+	}
+	if free := e.q.slots.mu.free; free != e.q.Parallel {
+		e.Errorf("%d of %d slots are free", free, e.q.Parallel)
+	}
+	if len(e.q.mu.multiparts) != 0 || len(e.q.mu.staged) != 0 {
+		e.Errorf("left: %d multiparts, %d files", len(e.q.mu.multiparts), len(e.q.mu.staged))
+	}
+}
+
+func (e *env) names(sub string) []string {
+	e.Helper()
+	entries, err := os.ReadDir(e.dir + "/" + sub)
+	if err != nil {
+		e.Fatal(err)
+	}
+	var names []string
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names
+}
+
+func (e *env) stage() *Staged {
+	e.Helper()
+	s, err := e.q.Stage()
+	if err != nil {
+		e.Fatal(err)
+	}
+	return s
+}
+
+func (e *env) stageOver(data []byte) (*Staged, *fakeBase) {
+	e.Helper()
+	b := &fakeBase{data: data}
+	s, err := e.q.StageOver(b, int64(len(data)))
+	if err != nil {
+		e.Fatal(err)
+	}
+	return s, b
+}
+
+func (e *env) write(s *Staged, p []byte, off int64) {
+	e.Helper()
+	buf := bytes.Clone(p)
+	if n, err := s.WriteAt(e.Context(), buf, off); err != nil || n != len(p) {
+		e.Fatalf("WriteAt(%d, %d) = %d, %v", len(p), off, n, err)
+	}
+	for i := range buf {
+		buf[i] = 0xEE // the buffer is the caller's again
+	}
+}
+
+func (e *env) truncate(s *Staged, size int64) {
+	e.Helper()
+	if err := s.Truncate(e.Context(), size); err != nil {
+		e.Fatalf("Truncate(%d): %v", size, err)
+	}
+}
+
+func (e *env) upload(s *Staged, key string, o object.PutOptions) object.Info {
+	e.Helper()
+	info, err := s.Upload(key, o).Wait(e.Context())
+	if err != nil {
+		e.Fatalf("Upload: %v", err)
+	}
+	return info
+}
+
+func (e *env) wantKind(err error, k object.Kind) {
+	e.Helper()
+	if !object.Is(err, k) {
+		e.Fatalf("error %v is of kind %v, want %v", err, object.KindOf(err), k)
+	}
+}
+
+func (e *env) wantObject(key string, data []byte) {
+	e.Helper()
+	obj, ok := e.store.object(key)
+	if !ok || !bytes.Equal(obj.data, data) {
+		e.Fatalf("object %q: there %v, %d bytes, want %d; first difference at %d", key, ok, len(obj.data), len(data), differAt(obj.data, data))
+	}
+}
+
+func (e *env) wantCount(op string, n int) {
+	e.Helper()
+	if got := e.store.count(op); got != n {
+		e.Fatalf("%d × %s, want %d", got, op, n)
+	}
+}
+
+// wantContent compares what a reader sees with data.
+func (e *env) wantContent(s *Staged, data []byte) {
+	e.Helper()
+	got := make([]byte, len(data)+1)
+	n, err := s.ReadAt(e.Context(), got, 0)
+	if err != io.EOF || !bytes.Equal(got[:n], data) {
+		e.Fatalf("ReadAt = %d, %v, want %d; first difference at %d", n, err, len(data), differAt(got[:n], data))
+	}
+}
+
+func differAt(a, b []byte) int {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return min(len(a), len(b))
+}
+
+// pattern makes n bytes that tell their place and their seed.
+func pattern(n int, seed byte) []byte {
+	p := make([]byte, n)
+	for i := range p {
+		p[i] = byte(i>>8)*31 ^ byte(i) ^ seed
+	}
+	return p
+}
+
+func meta(v string) object.PutOptions { return object.PutOptions{Meta: object.Meta{"mtime": v}} }
+
+func removeFile(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+}

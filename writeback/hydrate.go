@@ -1,0 +1,195 @@
+package writeback
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	hydrateChunk   = 1 << 20         // bytes that one read asks of the base
+	hydrateTimeout = 5 * time.Minute // for one chunk; the base has nearer deadlines of its own
+	coalesceWindow = 1 << 20         // bytes, the smallest range that is made whole to save extents
+)
+
+// MissingBytes is how much Hydrate would read from the base.
+func (s *Staged) MissingBytes() int64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.mu.base == nil {
+		return 0
+	}
+	return s.mu.present.missing(0, s.mu.baseEnd)
+}
+
+// Hydrate makes the file wholly local; afterwards the base is closed. Readers and
+// writers go on meanwhile. When it fails, what was fetched stays.
+func (s *Staged) Hydrate(ctx context.Context) error {
+	if !s.uses.acquire() {
+		return s.errFinished("hydrate")
+	}
+	defer s.uses.release()
+	buf := []byte(nil)
+	for {
+		gap, base, err := s.nextGap(0, maxObjectSize)
+		if base == nil {
+			return err
+		}
+		if buf == nil {
+			buf = make([]byte, hydrateChunk)
+		}
+		if err := fetch(ctx, base, buf[:gap.len()], gap.off); err != nil {
+			return wrap("hydrate", s.nameNow(), err)
+		}
+		if err := s.placeShared(ctx, buf[:gap.len()], gap.off); err != nil {
+			return err
+		}
+	}
+}
+
+// hydrateHeld makes [off, end) local, for a caller that holds the gate.
+func (s *Staged) hydrateHeld(ctx context.Context, off, end int64) error {
+	buf := []byte(nil)
+	for {
+		gap, base, err := s.nextGap(off, end)
+		if base == nil {
+			return err
+		}
+		if buf == nil {
+			buf = make([]byte, min(hydrateChunk, end-off))
+		}
+		if err := fetch(ctx, base, buf[:gap.len()], gap.off); err != nil {
+			return err
+		}
+		if err := s.place(buf[:gap.len()], gap.off); err != nil {
+			return err
+		}
+	}
+}
+
+// nextGap returns the first range inside [off, end), of a chunk at most, that only the
+// base has, and the base in use; the base is nil if there is none, or with an error.
+func (s *Staged) nextGap(off, end int64) (extent, *baseUse, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.mu.base == nil {
+		return extent{}, nil, nil
+	}
+	gap, ok := s.mu.present.gap(off, min(end, s.mu.baseEnd))
+	if !ok {
+		return extent{}, nil, nil
+	}
+	if !s.mu.base.acquire() {
+		return extent{}, nil, s.errFinishedLocked("hydrate")
+	}
+	gap.end = min(gap.end, gap.off+hydrateChunk)
+	return gap, s.mu.base, nil
+}
+
+// fetch reads from the base, within a deadline, and releases it.
+func fetch(ctx context.Context, base *baseUse, p []byte, off int64) error {
+	defer base.release()
+	ctx, cancel := context.WithTimeout(ctx, hydrateTimeout)
+	defer cancel()
+	return readBase(ctx, base, p, off)
+}
+
+// placeShared is place for a caller that does not hold the gate.
+func (s *Staged) placeShared(ctx context.Context, p []byte, off int64) error {
+	if err := s.enter(ctx, "hydrate"); err != nil {
+		return err
+	}
+	defer s.leave()
+	return wrap("hydrate", s.nameNow(), s.place(p, off))
+}
+
+// place puts bytes of the base into the local file, where they are still missing: what
+// was written or cut off since they were fetched stays as it is. Gate held.
+func (s *Staged) place(p []byte, off int64) error {
+	end := off + int64(len(p))
+	for {
+		gap, base, err := s.nextGap(off, end)
+		if base == nil {
+			return err
+		}
+		base.release() // the bytes are here already
+		if err := s.placeGap(p[gap.off-off:gap.end-off], gap); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Staged) placeGap(p []byte, gap extent) error {
+	paid, err := s.reserve(gap.off, gap.end)
+	if err != nil {
+		return err
+	}
+	n, err := s.file.WriteAt(p, gap.off)
+	left, base := s.markPlaced(gap.off, gap.off+int64(n), paid)
+	if left > 0 {
+		s.q.Disk.Release(left * blockSize)
+	}
+	if base != nil {
+		base.drop()
+	}
+	return localError("hydrate", "", err)
+}
+
+func (s *Staged) markPlaced(off, end, paid int64) (left int64, base *baseUse) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.placedLocked(off, end, paid), s.spareBaseLocked()
+}
+
+// boundExtents keeps the number of ranges under maxExtents: when it is reached, the most
+// crowded windows of the file are made whole, so that an eighth of the ranges goes away.
+// Their gaps are read from the base; where a hole is in them, its blocks are paid for,
+// though the disk does not hold them. It does nothing most of the time. Gate held.
+func (s *Staged) boundExtents(ctx context.Context) error {
+	for _, w := range s.crowdedWindows() {
+		if err := s.hydrateHeld(ctx, w.off, w.end); err != nil {
+			return err
+		}
+		if err := s.makeWhole(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Staged) crowdedWindows() []extent {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, set := range []*extents{&s.mu.present, &s.mu.dirty} {
+		if set.count() >= s.q.extentLimit {
+			windows := set.windows(coalesceWindow, set.count()/8)
+			for i := range windows {
+				windows[i] = windows[i].clip(0, s.mu.size)
+			}
+			return windows
+		}
+	}
+	return nil
+}
+
+// makeWhole declares a range, whose base bytes are local, one written extent.
+func (s *Staged) makeWhole(w extent) error {
+	paid, err := s.reserve(w.off, w.end)
+	if err != nil {
+		return err
+	}
+	left, base := s.markWhole(w, paid)
+	if left > 0 {
+		s.q.Disk.Release(left * blockSize)
+	}
+	if base != nil {
+		base.drop()
+	}
+	return nil
+}
+
+func (s *Staged) markWhole(w extent, paid int64) (left int64, base *baseUse) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.dirty.add(w.off, w.end)
+	return s.placedLocked(w.off, w.end, paid), s.spareBaseLocked()
+}
