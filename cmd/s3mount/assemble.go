@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"runtime/debug"
+
+	"github.com/s3mount/s3mount/config"
+	"github.com/s3mount/s3mount/fusefs"
+	"github.com/s3mount/s3mount/internal/budget"
+	"github.com/s3mount/s3mount/objcache"
+	"github.com/s3mount/s3mount/s3remote"
+	"github.com/s3mount/s3mount/vfs"
+	"github.com/s3mount/s3mount/writeback"
+)
+
+// openRemote finds the remote that a path names, in the config file or on the command
+// line, and connects to it. It sends no request.
+func (g *globals) openRemote(ctx context.Context, place config.RemotePath, log *slog.Logger) (*s3remote.Client, error) {
+	file := &config.File{Getenv: g.getenv}
+	if place.Backend == "" {
+		path, err := config.Find(g.config, g.getenv)
+		if err != nil {
+			return nil, err
+		}
+		if file, err = config.Load(path); err != nil {
+			return nil, err
+		}
+		file.Getenv = g.getenv
+	}
+	remote, err := file.Open(place)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range remote.Warnings() {
+		log.Warn(w)
+	}
+	c, err := s3remote.FromRemote(remote.Get)
+	if err != nil {
+		return nil, fmt.Errorf("remote %s: %w", remote.Name(), err)
+	}
+	c.Log = log
+	return s3remote.New(ctx, c)
+}
+
+// The shares of --memory. What is left is for stacks, buffers of the HTTP client and the
+// garbage collector's slack.
+const (
+	blockShare   = 2 // half for cached and prefetched blocks
+	requestShare = 8
+	metaShare    = 8
+	listingShare = 8
+
+	metaEntry    = 600 // bytes, roughly, of one object's metadata in memory
+	listingEntry = 400
+)
+
+// mounted is a file system and all that it stands on.
+type mounted struct {
+	fs     *vfs.FS
+	queue  *writeback.Queue
+	cache  *objcache.Cache
+	folder *cacheFolder
+	log    *slog.Logger
+}
+
+// assemble puts the packages together for one bucket. id tells this mount's folder in
+// the cache from others'.
+func assemble(ctx context.Context, bucket *s3remote.Bucket, id string, o *mountOptions, log *slog.Logger) (_ *mounted, err error) {
+	debug.SetMemoryLimit(int64(o.memory))
+	folder, err := openCache(o.cacheDir, id)
+	if err != nil {
+		return nil, err
+	}
+	m := &mounted{folder: folder, log: log}
+	defer func() {
+		if err != nil {
+			m.close(ctx)
+		}
+	}()
+	if err := folder.probe(); err != nil {
+		return nil, err
+	}
+	disk := budget.NewDisk(int64(o.cacheSize))
+	m.cache, err = objcache.New(objcache.Options{
+		Fetcher: bucket,
+		Dir:     filepath.Join(folder.path, "blocks"),
+		Memory:  int64(o.memory) / blockShare,
+		Disk:    disk,
+		Log:     log,
+	})
+	if err != nil {
+		return nil, cacheError(o.cacheDir, err)
+	}
+	m.queue, err = writeback.NewQueue(writeback.Options{
+		Dir:      filepath.Join(folder.path, "staging"),
+		Uploader: bucket,
+		Disk:     disk,
+		Log:      log,
+	})
+	if err != nil {
+		return nil, cacheError(o.cacheDir, err)
+	}
+	if err := m.queue.Recover(ctx); err != nil {
+		log.Warn("what an earlier mount left behind could not all be removed; the next mount tries again", "err", err)
+	}
+	m.fs = vfs.New(vfs.Options{
+		Store:        bucket,
+		Cache:        m.cache,
+		Meta:         objcache.NewMetadata(int(o.memory) / metaShare / metaEntry),
+		Queue:        m.queue,
+		UnsentDir:    filepath.Join(o.cacheDir, "unsent"),
+		ReadOnly:     o.readOnly,
+		UID:          o.uid,
+		GID:          o.gid,
+		FileMode:     uint32(o.fileMode &^ o.umask),
+		DirMode:      uint32(o.dirMode &^ o.umask),
+		DirCacheTime: o.dirCacheTime,
+		MaxListed:    int(o.memory) / listingShare / listingEntry,
+		Log:          log,
+	})
+	return m, nil
+}
+
+// close uploads what is left, and ends everything that assemble began. It may be called
+// on half of a mounted.
+func (m *mounted) close(ctx context.Context) error {
+	var errs []error
+	if m.fs != nil {
+		errs = append(errs, m.fs.Close(ctx))
+	}
+	if m.queue != nil {
+		errs = append(errs, m.queue.Close(ctx))
+	}
+	if m.cache != nil {
+		errs = append(errs, m.cache.Close())
+	}
+	m.folder.Close()
+	return errors.Join(errs...)
+}
+
+// fuseOptions says how a mounted file system is shown.
+func (m *mounted) fuseOptions(name string, o *mountOptions) fusefs.Options {
+	return fusefs.Options{
+		FS:         m.fs,
+		Name:       name,
+		AllowOther: o.allowOther,
+		ReadOnly:   o.readOnly,
+		Timeout:    o.attrTimeout,
+		Memory:     max(16<<20, int(o.memory)/requestShare),
+		Log:        m.log,
+	}
+}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/s3mount/s3mount/internal/demoserver"
+	"github.com/s3mount/s3mount/internal/secret"
+	"github.com/s3mount/s3mount/object"
+	"github.com/s3mount/s3mount/s3remote"
+)
+
+type demoOptions struct {
+	mountOptions
+	keep  string
+	check bool
+}
+
+func newDemoCmd(g *globals) *cobra.Command {
+	o := demoOptions{mountOptions: defaultMountOptions(g.getenv)}
+	c := &cobra.Command{
+		Use:   "demo [DIR]",
+		Short: "Try it: an S3 server, a bucket and a mount in one command",
+		Long: `Demo starts an S3 server inside this process, on loopback, makes a bucket with
+a few files in it, and mounts it on DIR (or a new directory). Ctrl-C ends it and
+leaves nothing behind; with --keep, the server's data stays for the next time.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if o.check {
+				return g.tour(c.Context(), &o)
+			}
+			return g.demo(c.Context(), &o, append(args, "")[0])
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.keep, "keep", "", "keep the server's data in `DIR`")
+	f.BoolVar(&o.check, "check", false, "do the tour by itself: copy, sync, edit, rename, remount, compare")
+	return c
+}
+
+const demoBucket = "demo"
+
+// demoPlace is a demo's server, bucket and temporary folder.
+type demoPlace struct {
+	server *demoserver.Server
+	bucket *s3remote.Bucket
+	temp   string
+}
+
+// openDemo starts the server and makes the bucket. The caller closes it.
+func openDemo(ctx context.Context, keep string, log *slog.Logger) (d *demoPlace, err error) {
+	d = &demoPlace{}
+	if d.temp, err = os.MkdirTemp("", "s3mount-demo-"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			d.close()
+		}
+	}()
+	if d.server, err = demoserver.Start(ctx, demoserver.Options{Dir: keep, Log: log}); err != nil {
+		return nil, fmt.Errorf("embedded server: %w", err)
+	}
+	client, err := s3remote.New(ctx, s3remote.Config{
+		Provider:        "Other",
+		Endpoint:        d.server.Endpoint,
+		Region:          d.server.Region,
+		AccessKeyID:     d.server.AccessKey,
+		SecretAccessKey: secret.New(d.server.SecretKey),
+		Log:             log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := client.CreateBucket(ctx, demoBucket); err != nil {
+		return nil, err
+	}
+	d.bucket, err = client.Bucket(demoBucket, "")
+	return d, err
+}
+
+func (d *demoPlace) close() error {
+	var err error
+	if d.server != nil {
+		err = d.server.Close()
+	}
+	return errors.Join(err, os.RemoveAll(d.temp))
+}
+
+// samples are the files of a new demo bucket.
+var samples = []struct{ key, text string }{
+	{"hello.txt", "Hello from a bucket.\n"},
+	{"photos/2026/a photo.txt", "This would be a photo.\n"},
+	{"notes/shopping list.md", "- apples\n- object storage\n"},
+}
+
+func (d *demoPlace) fill(ctx context.Context) error {
+	for _, s := range samples {
+		if err := putText(ctx, d.bucket, s.key, s.text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putText stores a small text object.
+func putText(ctx context.Context, b *s3remote.Bucket, key, text string) error {
+	body := io.NewSectionReader(strings.NewReader(text), 0, int64(len(text)))
+	_, err := b.Put(ctx, key, body, object.PutOptions{ContentType: "text/plain; charset=utf-8"})
+	return err
+}
+
+// demo runs until it is interrupted.
+func (g *globals) demo(ctx context.Context, o *demoOptions, dir string) (err error) {
+	log, closeLog, err := g.logger()
+	if err != nil {
+		return err
+	}
+	defer closeLog()
+	d, err := openDemo(ctx, o.keep, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.close()) }()
+	if err := d.fill(ctx); err != nil {
+		return err
+	}
+	o.cacheDir = d.temp + "/cache"
+	if dir == "" {
+		dir = d.temp + "/mnt"
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	return g.serve(ctx, d.bucket, "demo", dir, &o.mountOptions, log, func(w io.Writer) {
+		io.WriteString(w, strings.NewReplacer("DIR", dir, "ENDPOINT", d.server.Endpoint,
+			"ACCESS", d.server.AccessKey, "SECRET", d.server.SecretKey).Replace(welcome))
+	})
+}
+
+const welcome = `
+A bucket is mounted on DIR
+
+Try, in another terminal:
+
+  ls -lR DIR
+  cp -r /usr/include DIR/
+  echo more >> DIR/hello.txt
+  getfattr -d DIR/hello.txt
+
+The same bucket for another S3 client: ENDPOINT, bucket demo,
+access key ACCESS, secret key SECRET
+
+Ctrl-C ends it.
+`

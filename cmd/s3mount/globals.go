@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/pflag"
+)
+
+// globals are the flags that every command has.
+type globals struct {
+	env
+	config   string
+	logLevel string
+	logFile  string
+}
+
+func (g *globals) addFlags(f *pflag.FlagSet) {
+	f.StringVar(&g.config, "config", "", "config `FILE` with the remotes (default: S3MOUNT_CONFIG, s3mount.conf or rclone.conf in their usual places)")
+	f.StringVar(&g.logLevel, "log-level", "info", "log `LEVEL`: debug, info, warn or error")
+	f.StringVar(&g.logFile, "log-file", "", "append the log to `FILE` instead of standard error")
+}
+
+// processEnv is the environment of the real process.
+func processEnv() env {
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	return env{stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, signals: signals}
+}
+
+// logger opens the log. close ends it.
+func (g *globals) logger() (log *slog.Logger, close func(), err error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(strings.ToUpper(g.logLevel))); err != nil {
+		return nil, nil, usageError{fmt.Errorf("--log-level %q: it is debug, info, warn or error", g.logLevel)}
+	}
+	var w io.Writer = g.stderr
+	close = func() {}
+	if g.logFile != "" {
+		f, err := os.OpenFile(g.logFile, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			return nil, nil, fmt.Errorf("--log-file: %w", err)
+		}
+		w, close = f, func() { f.Close() }
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})), close, nil
+}

@@ -1,0 +1,120 @@
+// Command s3mount mounts S3 buckets as directories.
+//
+// main calls run and nothing else; each command is an options struct, its flags and a
+// function, in a file of its own. assemble.go is the one place that puts the packages
+// together.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/s3mount/s3mount/object"
+)
+
+// The exit codes, the same as rclone's where it has them.
+const (
+	exitOK    = 0
+	exitError = 1 // the operation failed
+	exitUsage = 2 // the command line is wrong; nothing was tried
+)
+
+// version is set by the linker.
+var version = "dev"
+
+// env is what a command has from outside: tests give their own.
+type env struct {
+	stdout, stderr io.Writer
+	getenv         func(string) string
+	signals        <-chan os.Signal // interrupts and terminations
+}
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], processEnv()))
+}
+
+// run executes one command line and returns the exit code.
+func run(ctx context.Context, args []string, e env) int {
+	root := newRoot(e)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintf(e.stderr, "s3mount: %s\n", message(err))
+	var usage usageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitError
+}
+
+// usageError is a command line that can't be run.
+type usageError struct{ err error }
+
+func (u usageError) Error() string { return u.err.Error() }
+func (u usageError) Unwrap() error { return u.err }
+
+func newRoot(e env) *cobra.Command {
+	g := &globals{env: e}
+	root := &cobra.Command{
+		Use:           "s3mount",
+		Short:         "Mount S3 buckets as directories",
+		Long:          "s3mount mounts an S3 bucket as a directory, and never loses a byte of it.\n\nThe first steps: s3mount demo",
+		Version:       version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		// Without a command: help. With a wrong one: an error that names it.
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("unknown command %q: see s3mount --help", args[0])}
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetOut(e.stdout)
+	root.SetErr(e.stderr)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w: see %s --help", err, c.CommandPath())}
+	})
+	g.addFlags(root.PersistentFlags())
+	root.AddCommand(newMountCmd(g), newUmountCmd(g), newDemoCmd(g))
+	return root
+}
+
+// exactArgs refuses a wrong number of arguments, naming them.
+func exactArgs(names ...string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return usageError{fmt.Errorf("%s is missing: usage: %s", names[len(args)], c.UseLine())}
+		case len(args) > len(names):
+			return usageError{fmt.Errorf("one argument too many, %q: usage: %s", args[len(names)], c.UseLine())}
+		}
+		return nil
+	}
+}
+
+// message is an error in one line, with what to do about it where that is known.
+func message(err error) string {
+	if a := advice[object.KindOf(err)]; a != "" {
+		return fmt.Sprintf("%v (%s)", err, a)
+	}
+	return err.Error()
+}
+
+// advice tells what to do about a failure to start.
+var advice = map[object.Kind]string{
+	object.KindNoBucket:    "check the bucket's name, or make it first",
+	object.KindCredentials: "check access_key_id and secret_access_key of the remote",
+	object.KindPermission:  "the key needs s3:ListBucket on the bucket and s3:GetObject on its objects",
+	object.KindClockSkew:   "set this machine's clock",
+	object.KindUnavailable: "check the remote's endpoint and the network",
+	object.KindTimeout:     "check the remote's endpoint and the network",
+}
