@@ -1,0 +1,309 @@
+package s3remote
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go/logging"
+	"github.com/aws/smithy-go/middleware"
+
+	"github.com/s3mount/s3mount/object"
+)
+
+// Client is an account at an endpoint. Its methods and those of its Buckets may be
+// called from several goroutines.
+type Client struct {
+	cfg    Config
+	quirks quirks
+	s3     *s3.Client
+	wire   *wire
+	random func() float64 // in [0,1): the jitter of pauses
+
+	// What the store turned out not to understand.
+	learned struct {
+		bareCopy     atomic.Bool        // wants the ETag of a copy's source without quotes
+		otherQuotes  atomic.Bool        // ETags in conditions of writes: not as the table says
+		noConditions atomic.Bool        // answers 501 to conditions on writes
+		refuses      [opEnd]atomic.Bool // was seen to refuse a write whose condition did not hold
+		listV1       atomic.Bool        // does not know the second form of listings
+		singleDelete atomic.Bool        // does not know DeleteObjects
+	}
+}
+
+// New makes a Client. It asks the store nothing, but with Config.EnvAuth it may ask
+// the machine's own services for credentials, bounded by ctx.
+func New(ctx context.Context, c Config) (*Client, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	c = c.withDefaults()
+	q, err := c.provider()
+	if err != nil {
+		return nil, err
+	}
+	keys, err := c.credentials(ctx)
+	if err != nil {
+		return nil, err
+	}
+	client := &Client{cfg: c, quirks: q, wire: newWire(c), random: rand.Float64}
+	client.s3 = s3.New(client.options(keys))
+	return client, nil
+}
+
+// Close drops idle connections. Requests under way are not ended; their contexts do.
+func (c *Client) Close() { c.wire.Close() }
+
+// credentials finds what requests are signed with.
+func (c Config) credentials(ctx context.Context) (aws.CredentialsProvider, error) {
+	if c.AccessKeyID != "" {
+		return credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey.Reveal(), c.SessionToken.Reveal()), nil
+	}
+	if !c.EnvAuth {
+		return aws.AnonymousCredentials{}, nil
+	}
+	found, err := config.LoadDefaultConfig(ctx, config.WithLogger(logging.Nop{}))
+	if err == nil {
+		_, err = found.Credentials.Retrieve(ctx)
+	}
+	if err != nil {
+		return nil, &object.Error{Op: "connect", Kind: object.KindCredentials, Err: &credentialsError{err}}
+	}
+	return namedCredentials{found.Credentials}, nil
+}
+
+// namedCredentials marks failures to refresh credentials as such.
+type namedCredentials struct{ aws.CredentialsProvider }
+
+func (n namedCredentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	found, err := n.CredentialsProvider.Retrieve(ctx)
+	if err != nil {
+		return found, &credentialsError{err}
+	}
+	return found, nil
+}
+
+// options sets up the SDK: nothing of the environment, no retries and no checksums
+// of its own.
+func (c *Client) options(keys aws.CredentialsProvider) s3.Options {
+	o := s3.Options{
+		AppID:                        "s3mount",
+		Region:                       c.quirks.region,
+		Credentials:                  keys,
+		UsePathStyle:                 c.quirks.pathStyle,
+		HTTPClient:                   c.wire,
+		Retryer:                      aws.NopRetryer{},
+		Logger:                       logging.Nop{},
+		ContinueHeaderThresholdBytes: -1,   // "Expect: 100-continue" upsets Ceph
+		DisableClockSkewCorrection:   true, // a wrong clock spoils mtimes: it is to be told
+		RequestChecksumCalculation:   aws.RequestChecksumCalculationWhenRequired,
+		ResponseChecksumValidation:   aws.ResponseChecksumValidationWhenRequired,
+		APIOptions:                   []func(*middleware.Stack) error{signPayload, plainAcceptEncoding},
+	}
+	if u, err := c.cfg.endpointURL(); err == nil && u != nil {
+		o.BaseEndpoint = aws.String(u.String())
+	}
+	return o
+}
+
+// signPayload makes every request carry the SHA-256 of its body, over TLS as well:
+// so the store checks what it got.
+func signPayload(stack *middleware.Stack) error {
+	compute := &v4.ComputePayloadSHA256{}
+	if _, ok := stack.Finalize.Get(compute.ID()); !ok {
+		return nil
+	}
+	_, err := stack.Finalize.Swap(compute.ID(), compute)
+	return err
+}
+
+// plainAcceptEncoding leaves out the Accept-Encoding header, which would be signed
+// while proxies in front of stores change it.
+func plainAcceptEncoding(stack *middleware.Stack) error {
+	for _, id := range []string{"AcceptEncodingGzip", "DisableAcceptEncodingGzip"} {
+		if _, ok := stack.Finalize.Get(id); ok {
+			if _, err := stack.Finalize.Remove(id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Bucket is a bucket of the account, or what is under a prefix in it. Keys are
+// relative to the prefix. Every method honours its context and bounds its time by
+// Config's limits; every error is an *object.Error.
+type Bucket struct {
+	client *Client
+	name   string
+	prefix string // empty, or ending in "/"
+
+	region atomic.Pointer[string] // nil: that of the Client
+	limits copyLimits
+	warned atomic.Bool // that the store lists keys outside of the prefix
+}
+
+// Bucket makes a Bucket, without asking the store. A prefix gets a "/" at its end.
+// Names that cannot be a bucket's are errors of KindInvalid.
+func (c *Client) Bucket(name, prefix string) (*Bucket, error) {
+	if err := c.checkName("open bucket", name); err != nil {
+		return nil, err
+	}
+	if prefix != "" && !strings.HasSuffix(prefix, "/") {
+		prefix += "/"
+	}
+	return &Bucket{client: c, name: name, prefix: prefix, limits: defaultCopyLimits}, nil
+}
+
+// checkName refuses what cannot be a bucket's name anywhere: stores differ in the
+// details, but the name becomes part of a path or a host name.
+func (c *Client) checkName(op, name string) error {
+	bad := func(why string) error { return object.Errorf(object.KindInvalid, op, name, "%s", why) }
+	legalRune := func(r rune) bool {
+		return r == '.' || r == '-' || r == '_' || (r >= '0' && r <= '9') || (r >= 'a' && r <= 'z') || (r >= 'A' && r <= 'Z')
+	}
+	switch {
+	case name == "":
+		return bad("a bucket's name is missing: remote:bucket/prefix")
+	case len(name) < 3 || len(name) > 255:
+		return bad("a bucket's name has 3 to 255 characters")
+	case strings.ContainsFunc(name, func(r rune) bool { return !legalRune(r) }):
+		return bad("a bucket's name is made of letters, digits, '.', '-' and '_'")
+	case strings.Trim(name, ".-") != name || strings.Contains(name, ".."):
+		return bad("a bucket's name may not start or end with '.' or '-', nor have '..'")
+	case strings.HasSuffix(name, "--x-s3"):
+		return object.Errorf(object.KindUnsupported, op, name, "directory buckets list keys in no order")
+	}
+	if !c.quirks.pathStyle && (strings.ToLower(name) != name || strings.Contains(name, "_") || len(name) > 63) {
+		return bad("this name cannot be part of a host name: lower case, no '_', at most 63 characters, or set force_path_style = true")
+	}
+	if _, err := netip.ParseAddr(name); err == nil {
+		return bad("a bucket's name may not look like an IP address")
+	}
+	return nil
+}
+
+// Name returns the bucket's name.
+func (b *Bucket) Name() string { return b.name }
+
+// Prefix returns the prefix: empty, or ending in "/".
+func (b *Bucket) Prefix() string { return b.prefix }
+
+// full returns the key in the bucket.
+func (b *Bucket) full(key string) *string { return aws.String(b.prefix + key) }
+
+// regionName returns the region that requests are signed for.
+func (b *Bucket) regionName() string {
+	if r := b.region.Load(); r != nil {
+		return *r
+	}
+	return b.client.quirks.region
+}
+
+// move makes further requests go to the region that the store named, where the
+// configuration names none. It reports whether anything changed.
+func (b *Bucket) move(region string) bool {
+	if b.client.cfg.Region != "" || region == b.regionName() {
+		return false
+	}
+	b.client.cfg.Log.Debug("bucket is in another region", "bucket", b.name, "region", region)
+	b.region.Store(&region)
+	return true
+}
+
+// inRegion is the option of each request that sends it to the bucket's region.
+func (b *Bucket) inRegion(o *s3.Options) {
+	if r := b.region.Load(); r != nil {
+		o.Region = *r
+	}
+}
+
+// checkKey refuses a key before the store would, where an SDK's refusal or a request
+// on the bucket itself would come of it.
+func checkKey(op, key string) error {
+	if key == "" {
+		return object.Errorf(object.KindInvalid, op, key, "the key is empty")
+	}
+	return nil
+}
+
+// CreateBucket makes a bucket. One that the account has already is no error.
+func (c *Client) CreateBucket(ctx context.Context, name string) error {
+	if err := c.checkName("CreateBucket", name); err != nil {
+		return err
+	}
+	b := &Bucket{client: c, name: name}
+	in := &s3.CreateBucketInput{Bucket: &name, ACL: types.BucketCannedACL(c.cfg.ACL)}
+	where := c.cfg.LocationConstraint
+	if where == "" && c.quirks.followRegion || where == "" && c.quirks.name == "AWS" && c.cfg.Endpoint == "" {
+		where = c.quirks.region
+	}
+	if where != "" && where != "us-east-1" {
+		in.CreateBucketConfiguration = &types.CreateBucketConfiguration{LocationConstraint: types.BucketLocationConstraint(where)}
+	}
+	err := b.do(ctx, call{op: "CreateBucket", key: name, try: func(ctx context.Context, _ bool) error {
+		_, err := c.s3.CreateBucket(ctx, in, b.inRegion)
+		return err
+	}})
+	if e, ok := err.(*object.Error); ok && e.Code == "BucketAlreadyOwnedByYou" {
+		return nil
+	}
+	return err
+}
+
+// BucketInfo is a bucket of the account.
+type BucketInfo struct {
+	Name    string
+	Created time.Time // whole seconds; zero if the store does not tell
+}
+
+// ListBuckets returns the account's buckets in the order of their names.
+func (c *Client) ListBuckets(ctx context.Context) ([]BucketInfo, error) {
+	b := &Bucket{client: c}
+	var out *s3.ListBucketsOutput
+	err := b.do(ctx, call{op: "ListBuckets", trip: trip{xml: true}, try: func(ctx context.Context, _ bool) (err error) {
+		out, err = c.s3.ListBuckets(ctx, &s3.ListBucketsInput{})
+		return err
+	}})
+	if err != nil {
+		return nil, err
+	}
+	infos := make([]BucketInfo, 0, len(out.Buckets))
+	for _, x := range out.Buckets {
+		infos = append(infos, BucketInfo{Name: plainText(aws.ToString(x.Name)), Created: wholeSeconds(x.CreationDate)})
+	}
+	slices.SortFunc(infos, func(a, b BucketInfo) int { return strings.Compare(a.Name, b.Name) })
+	return infos, nil
+}
+
+// wholeSeconds cuts a time to what HEAD tells: some stores list fractions too, and a
+// version would seem to have two times.
+func wholeSeconds(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC().Truncate(time.Second)
+}
+
+// checkTimeout is how long Check goes on trying: a user waits for it.
+const checkTimeout = 5 * time.Second
+
+// Check reports whether the bucket is there and may be listed. Its errors are of
+// KindNoBucket, KindCredentials, KindPermission, KindWrongRegion, KindClockSkew or
+// KindUnavailable, if the store works as it should. It gives up on a store that does
+// not answer earlier than other calls do.
+func (b *Bucket) Check(ctx context.Context) error {
+	p := &patience{deadline: min(checkTimeout, b.client.cfg.RetryDeadline)}
+	_, err := b.listOnce(ctx, p, object.Query{Max: 1}, cursor{})
+	return withKind(err, object.KindNotFound, object.KindNoBucket)
+}

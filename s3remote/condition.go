@@ -1,0 +1,170 @@
+package s3remote
+
+import (
+	"context"
+	"errors"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/s3mount/s3mount/object"
+)
+
+// writeOp is a write that may carry a condition. Stores differ by it.
+type writeOp uint8
+
+const (
+	opPut writeOp = iota
+	opComplete
+	opEnd
+)
+
+func (o writeOp) String() string { return [...]string{"PutObject", "CompleteMultipartUpload"}[o] }
+
+// write is a write that may carry a condition, and whose answer may get lost.
+type write struct {
+	op   writeOp
+	key  string
+	want object.Condition
+	trip trip
+	// send sends the request once, with these conditions.
+	send func(ctx context.Context, ifNoneMatch, ifMatch *string) error
+	// landed returns nil if what is stored is what send sent. It is asked when the
+	// store refuses a further try.
+	landed func(ctx context.Context) error
+	rescue bool // ask landed as well when no answer comes at all
+}
+
+// write runs w until it works, cannot work, or the deadline passes.
+func (b *Bucket) write(ctx context.Context, w write) error {
+	c := call{op: w.op.String(), key: w.key, trip: w.trip}
+	c.try = func(ctx context.Context, lost bool) error {
+		err := b.writeOnce(ctx, w, lost)
+		if err == nil || !lost {
+			return err
+		}
+		// The first try may be what stands in the way of this one.
+		switch refusal(err) {
+		case object.KindConflict, object.KindNotFound:
+			if w.landed(ctx) == nil {
+				return nil
+			}
+		}
+		return err
+	}
+	if w.rescue {
+		c.rescue = w.landed
+	}
+	return b.do(ctx, c)
+}
+
+// refusal returns the kind of the store's answer, or KindOther where there is none.
+func refusal(err error) object.Kind {
+	var a *answerError
+	if errors.As(err, &a) {
+		return meaningOf(a.status, a.code).kind
+	}
+	return object.KindOther
+}
+
+// writeOnce sends w once, or a second time where the store turns out to want its
+// condition in another form. lost says that what is stored may be w's own bytes.
+func (b *Bucket) writeOnce(ctx context.Context, w write, lost bool) error {
+	if w.want == (object.Condition{}) {
+		return w.send(ctx, nil, nil)
+	}
+	learned := &b.client.learned
+	if !lost && b.mustLook(w.op) {
+		if err := b.holds(ctx, w); err != nil {
+			return err
+		}
+	}
+	if learned.noConditions.Load() {
+		return w.send(ctx, nil, nil)
+	}
+	bare := b.client.quirks.bareMatch != learned.otherQuotes.Load()
+	err := b.sendIf(ctx, w, bare)
+	switch refusal(err) {
+	case object.KindUnsupported:
+		return b.withoutCondition(ctx, w, err)
+	case object.KindConflict:
+		if !lost {
+			err = b.otherQuotes(ctx, w, bare, err)
+		}
+		if refusal(err) == object.KindConflict {
+			learned.refuses[w.op].Store(true)
+		}
+	}
+	return err
+}
+
+// mustLook reports whether the store may pass over a condition on this write.
+func (b *Bucket) mustLook(op writeOp) bool {
+	q := &b.client.quirks
+	if b.client.learned.noConditions.Load() {
+		return true
+	}
+	way := map[writeOp]support{opPut: q.putCond, opComplete: q.completeCond}[op]
+	return way == checked && !b.client.learned.refuses[op].Load()
+}
+
+// holds looks whether the condition holds now: KindConflict if it does not.
+func (b *Bucket) holds(ctx context.Context, w write) error {
+	info, err := b.Head(ctx, w.key)
+	there := err == nil
+	switch {
+	case err != nil && !object.Is(err, object.KindNotFound):
+		return err
+	case w.want.IfAbsent && there:
+		return object.Errorf(object.KindConflict, w.op.String(), w.key, "there is one already, with the ETag %q", info.ETag)
+	case w.want.IfMatch != "" && !there:
+		return object.Errorf(object.KindConflict, w.op.String(), w.key, "it is gone")
+	case w.want.IfMatch != "" && info.ETag != w.want.IfMatch:
+		return object.Errorf(object.KindConflict, w.op.String(), w.key, "its ETag is %q instead of %q", info.ETag, w.want.IfMatch)
+	}
+	return nil
+}
+
+// sendIf sends w with its condition; bare leaves the quotes off the ETag.
+func (b *Bucket) sendIf(ctx context.Context, w write, bare bool) error {
+	var ifNoneMatch, ifMatch *string
+	if w.want.IfAbsent {
+		ifNoneMatch = aws.String("*")
+	}
+	if w.want.IfMatch != "" {
+		ifMatch = quoted(w.want.IfMatch)
+		if bare {
+			ifMatch = &w.want.IfMatch
+		}
+	}
+	return w.send(ctx, ifNoneMatch, ifMatch)
+}
+
+// withoutCondition is for a store that answers 501 to a condition: it is looked at
+// beforehand from now on.
+func (b *Bucket) withoutCondition(ctx context.Context, w write, cause error) error {
+	var a *answerError
+	if !errors.As(cause, &a) || a.status != 501 {
+		return cause
+	}
+	if err := b.holds(ctx, w); err != nil {
+		return err
+	}
+	err := w.send(ctx, nil, nil)
+	if err == nil && !b.client.learned.noConditions.Swap(true) {
+		b.client.cfg.Log.Warn("the store knows no conditional writes: another writer at the same moment may be overwritten", "bucket", b.name)
+	}
+	return err
+}
+
+// otherQuotes is for a store that refuses a condition although it holds: it may
+// compare the ETag with its quotes as text. If the other form works, it is remembered.
+func (b *Bucket) otherQuotes(ctx context.Context, w write, bare bool, cause error) error {
+	if w.want.IfMatch == "" || b.holds(ctx, w) != nil {
+		return cause
+	}
+	err := b.sendIf(ctx, w, !bare)
+	if err == nil {
+		b.client.learned.otherQuotes.Store(!bare != b.client.quirks.bareMatch)
+	}
+	return err
+}

@@ -1,0 +1,243 @@
+package s3remote
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/s3mount/s3mount/object"
+)
+
+const opCopy = "CopyObject"
+
+// copyLimits are S3's limits of copies.
+type copyLimits struct {
+	whole int64 // the greatest object that one request copies
+	part  int64 // the size of a part of a greater one
+}
+
+var defaultCopyLimits = copyLimits{whole: 5 << 30, part: 512 << 20}
+
+// Copy makes the store copy an object to dst, within the Bucket, all of it or
+// nothing. With src.ETag set, it is of that version or an error of KindStale.
+//
+// With o.Meta set, the user metadata is replaced; the content type, unless o has
+// one, and the other headers kept with the object stay. Where src.Key is dst, that
+// is the way to change metadata. A copy over 5 GiB goes in parts, in parallel, and
+// loses the object's tags.
+//
+// Stores that pass over the condition on the source are looked at before and after.
+// If such a store's object changed in between, dst has the newer version and the
+// error is of KindStale.
+func (b *Bucket) Copy(ctx context.Context, src object.ID, dst string, o object.CopyOptions) (object.Info, error) {
+	c, err := b.planCopy(ctx, src, dst, o)
+	if err != nil {
+		return object.Info{}, err
+	}
+	var info object.Info
+	if c.size > b.limits.whole {
+		info, err = c.inParts(ctx)
+	} else {
+		info, err = c.whole(ctx)
+	}
+	if err != nil {
+		return object.Info{}, withKind(err, object.KindConflict, object.KindStale)
+	}
+	if info.ETag == "" {
+		return b.Head(ctx, dst)
+	}
+	return info, nil
+}
+
+// copying is a copy under way.
+type copying struct {
+	b      *Bucket
+	src    object.ID
+	dst    string
+	o      object.CopyOptions
+	size   int64
+	source *s3.HeadObjectOutput // nil: there was no need to look
+	meta   map[string]string    // of the copy, encoded; unused where the source's stays
+}
+
+// planCopy checks the arguments, and looks at the source where that is needed.
+func (b *Bucket) planCopy(ctx context.Context, src object.ID, dst string, o object.CopyOptions) (*copying, error) {
+	for _, key := range []string{src.Key, dst} {
+		if err := checkKey(opCopy, key); err != nil {
+			return nil, err
+		}
+	}
+	if err := checkContentType(opCopy, dst, o.ContentType); err != nil {
+		return nil, err
+	}
+	meta, err := encodeMeta(opCopy, dst, o.Meta)
+	if err != nil {
+		return nil, err
+	}
+	c := &copying{b: b, src: src, dst: dst, o: o, size: o.Size, meta: meta}
+	if o.Meta != nil || o.Size > b.limits.whole || c.unguarded() {
+		if err := c.look(ctx); err != nil {
+			return nil, err
+		}
+		c.size = aws.ToInt64(c.source.ContentLength)
+	}
+	return c, nil
+}
+
+// unguarded reports whether the store may copy another version than the one asked for.
+func (c *copying) unguarded() bool {
+	return c.src.ETag != "" && c.b.client.quirks.copyCond == checked
+}
+
+// look asks for the source, and checks that it is the version asked for.
+func (c *copying) look(ctx context.Context) error {
+	out, err := c.b.head(ctx, c.src.Key)
+	if err != nil {
+		return err
+	}
+	if etag := bareETag(out.ETag); c.src.ETag != "" && etag != c.src.ETag {
+		return object.Errorf(object.KindStale, opCopy, c.src.Key, "its ETag is %q instead of %q", etag, c.src.ETag)
+	}
+	c.source = out
+	return nil
+}
+
+// whole copies with one request.
+func (c *copying) whole(ctx context.Context) (object.Info, error) {
+	in := c.input()
+	info := object.Info{Key: c.dst, Size: c.size, Meta: c.finalMeta()}
+	if in.ContentType != nil {
+		info.ContentType = *in.ContentType
+	}
+	send := func(ctx context.Context, ifMatch *string) error {
+		in.CopySourceIfMatch = ifMatch
+		out, err := c.b.client.s3.CopyObject(ctx, in, c.b.inRegion)
+		if err == nil && out.CopyObjectResult != nil {
+			info.ETag, info.LastModified = bareETag(out.CopyObjectResult.ETag), wholeSeconds(out.CopyObjectResult.LastModified)
+		}
+		return err
+	}
+	err := c.b.do(ctx, call{op: opCopy, key: c.dst, trip: trip{xml: true, slow: true}, try: func(ctx context.Context, lost bool) error {
+		err := c.sendIf(ctx, send)
+		if lost && refusal(err) == object.KindConflict && c.src.Key == c.dst {
+			// A copy onto itself may change the ETag, and so stand in its own way.
+			if found, herr := c.b.Head(ctx, c.dst); herr == nil && found.Size == c.size && maps.Equal(found.Meta, c.o.Meta) {
+				info, err = found, nil
+			}
+		}
+		return err
+	}})
+	if err == nil && c.unguarded() && info.ETag != c.src.ETag && c.src.Key != c.dst {
+		err = c.look(ctx)
+	}
+	return info, err
+}
+
+// sendIf sends a copy request with the condition on its source. A store that refuses
+// it although it holds may want the ETag without quotes, which is remembered.
+func (c *copying) sendIf(ctx context.Context, send func(context.Context, *string) error) error {
+	if c.src.ETag == "" {
+		return send(ctx, nil)
+	}
+	bare := &c.b.client.learned.bareCopy
+	form := func(bare bool) *string {
+		if bare {
+			return &c.src.ETag
+		}
+		return quoted(c.src.ETag)
+	}
+	now := bare.Load()
+	err := send(ctx, form(now))
+	if refusal(err) != object.KindConflict {
+		return err
+	}
+	if found, herr := c.b.Head(ctx, c.src.Key); herr != nil || found.ETag != c.src.ETag {
+		return err
+	}
+	err = send(ctx, form(!now))
+	if err == nil {
+		bare.Store(!now)
+	}
+	return err
+}
+
+// input is the request for a whole copy.
+func (c *copying) input() *s3.CopyObjectInput {
+	cfg := &c.b.client.cfg
+	in := &s3.CopyObjectInput{
+		Bucket: &c.b.name, Key: c.b.full(c.dst), CopySource: c.copySource(),
+		ACL: types.ObjectCannedACL(cfg.ACL), StorageClass: types.StorageClass(cfg.StorageClass),
+		ServerSideEncryption: types.ServerSideEncryption(cfg.ServerSideEncryption), SSEKMSKeyId: optional(cfg.SSEKMSKeyID),
+	}
+	if c.o.Meta == nil {
+		return in
+	}
+	// Replacing the metadata replaces these headers too, so that they are sent again.
+	s := c.source
+	in.MetadataDirective, in.Metadata = types.MetadataDirectiveReplace, c.meta
+	in.ContentType = c.contentType()
+	in.CacheControl, in.ContentDisposition = s.CacheControl, s.ContentDisposition
+	in.ContentEncoding, in.ContentLanguage = s.ContentEncoding, s.ContentLanguage
+	in.WebsiteRedirectLocation = s.WebsiteRedirectLocation
+	if t, err := http.ParseTime(aws.ToString(s.ExpiresString)); err == nil {
+		in.Expires = &t
+	}
+	if in.StorageClass == "" {
+		in.StorageClass = s.StorageClass
+	}
+	return in
+}
+
+// contentType returns the copy's content type. The source was looked at.
+func (c *copying) contentType() *string {
+	if c.o.Meta != nil && c.o.ContentType != "" {
+		return &c.o.ContentType
+	}
+	return aws.String(orDefaultType(aws.ToString(c.source.ContentType)))
+}
+
+// finalMeta returns the copy's metadata, or nil if it is not known.
+func (c *copying) finalMeta() object.Meta {
+	switch {
+	case c.o.Meta != nil:
+		return c.o.Meta.Clone()
+	case c.source != nil:
+		return decodeMeta(c.source.Metadata)
+	}
+	return nil
+}
+
+// copySource returns the header that names the source.
+func (c *copying) copySource() *string {
+	s := c.b.name + "/" + escapeKey(c.b.prefix+c.src.Key)
+	return &s
+}
+
+// escapeKey writes a key as a URL's path: every byte but the unreserved ones and "/"
+// in hexadecimal, as signatures have it.
+func escapeKey(key string) string {
+	const hex = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := range len(key) {
+		c := key[i]
+		if (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strings.IndexByte("-._~/", c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			b.Write([]byte{'%', hex[c>>4], hex[c&15]})
+		}
+	}
+	return b.String()
+}
+
+// span returns the n-th part's range as a header, n from 0, and its length.
+func span(n int, part, size int64) (header string, length int64) {
+	from := int64(n) * part
+	to := min(from+part, size)
+	return fmt.Sprintf("bytes=%d-%d", from, to-1), to - from
+}

@@ -1,0 +1,196 @@
+package s3remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/s3mount/s3mount/object"
+)
+
+// Delete removes the object under key. Deleting what is not there is no error.
+func (b *Bucket) Delete(ctx context.Context, key string) error {
+	const op = "DeleteObject"
+	if err := checkKey(op, key); err != nil {
+		return err
+	}
+	err := b.do(ctx, call{op: op, key: key, try: func(ctx context.Context, _ bool) error {
+		_, err := b.client.s3.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: b.full(key)}, b.inRegion)
+		return err
+	}})
+	if object.Is(err, object.KindNotFound) {
+		return nil
+	}
+	return err
+}
+
+const (
+	deleteBatch    = 1000 // S3's limit of keys in one DeleteObjects
+	deleteParallel = 8    // single deletes at once
+	deleteErrors   = 20   // errors that are told in full
+)
+
+// DeleteMany removes any number of objects. It goes on after failures; the error
+// joins an *object.Error for each of the first keys that failed, and tells how many
+// more there are. What is not there is no error.
+func (b *Bucket) DeleteMany(ctx context.Context, keys []string) error {
+	var failed failures
+	var batch, single []string
+	for _, key := range keys {
+		if err := checkKey(opDeleteMany, key); err != nil {
+			failed.add(err)
+		} else if inDocument(b.prefix + key) {
+			batch = append(batch, key)
+		} else {
+			single = append(single, key)
+		}
+	}
+	for len(batch) > 0 && ctx.Err() == nil && !b.client.learned.singleDelete.Load() {
+		n := min(len(batch), deleteBatch)
+		left, err := b.deleteBatch(ctx, batch[:n], &failed)
+		if object.Is(err, object.KindUnsupported) {
+			b.client.learned.singleDelete.Store(true)
+			break
+		}
+		if err != nil {
+			failed.addEach(left, err)
+		}
+		batch = batch[n:]
+	}
+	b.deleteSingly(ctx, append(single, batch...), &failed)
+	return failed.join()
+}
+
+const opDeleteMany = "DeleteObjects"
+
+// inDocument reports whether the XML of DeleteObjects carries a key so that every
+// store reads the same: not what XML has no way to write, and not blanks that a
+// parser may trim or fold.
+func inDocument(key string) bool {
+	if !utf8.ValidString(key) || key[0] == ' ' || key[len(key)-1] == ' ' {
+		return false
+	}
+	for _, c := range key {
+		if c < ' ' || !inXML(c) || c == utf8.RuneError {
+			return false
+		}
+	}
+	return true
+}
+
+// deleteBatch sends DeleteObjects until each key is deleted, failed for good, or the
+// deadline passes. The error is of the request as a whole, and so of the keys left.
+func (b *Bucket) deleteBatch(ctx context.Context, keys []string, failed *failures) (left []string, err error) {
+	left = keys
+	err = b.do(ctx, call{op: opDeleteMany, trip: trip{xml: true}, try: func(ctx context.Context, _ bool) error {
+		ids := make([]types.ObjectIdentifier, len(left))
+		for i, key := range left {
+			ids[i].Key = b.full(key)
+		}
+		out, err := b.client.s3.DeleteObjects(ctx, &s3.DeleteObjectsInput{
+			Bucket: &b.name, Delete: &types.Delete{Objects: ids, Quiet: aws.Bool(true)},
+		}, b.inRegion, withContentMD5)
+		if err != nil {
+			return err
+		}
+		var again []string
+		var why error
+		for _, e := range out.Errors {
+			key, ok := b.relative(object.Query{}, cursor{}, plainText(aws.ToString(e.Key)))
+			cause := &answerError{status: 400, code: oneLine(aws.ToString(e.Code)), message: oneLine(aws.ToString(e.Message))}
+			m := meaningOf(cause.status, cause.code)
+			switch {
+			case ok && m.kind == object.KindNotFound:
+			case ok && m.retry != never:
+				again, why = append(again, key), cause
+			default:
+				failed.add(&object.Error{Op: opDeleteMany, Key: key, Kind: m.kind, Code: cause.code, Err: cause})
+			}
+		}
+		left = again
+		return why
+	}})
+	return left, err
+}
+
+// withContentMD5 sends the body's MD5 instead of a checksum that older stores do not
+// know; all want one or the other.
+func withContentMD5(o *s3.Options) {
+	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
+		_, _ = stack.Initialize.Remove("AWSChecksum:SetupInputContext")
+		_, _ = stack.Build.Remove("AWSChecksum:RequestMetricsTracking")
+		_, _ = stack.Finalize.Remove("AWSChecksum:ComputeInputPayloadChecksum")
+		_, _ = stack.Finalize.Remove("addInputChecksumTrailer")
+		return smithyhttp.AddContentChecksumMiddleware(stack)
+	})
+}
+
+// deleteSingly deletes keys one by one, some at a time.
+func (b *Bucket) deleteSingly(ctx context.Context, keys []string, failed *failures) {
+	next := make(chan string)
+	var workers sync.WaitGroup
+	for range min(deleteParallel, len(keys)) {
+		workers.Go(func() {
+			for key := range next {
+				if err := b.Delete(ctx, key); err != nil {
+					failed.add(err)
+				}
+			}
+		})
+	}
+	for _, key := range keys {
+		next <- key
+	}
+	close(next)
+	workers.Wait()
+}
+
+// failures collects errors: the first ones, and the number of the others.
+type failures struct {
+	mu struct {
+		sync.Mutex
+		errs []error
+		more int
+	}
+}
+
+func (f *failures) add(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.mu.errs) < deleteErrors {
+		f.mu.errs = append(f.mu.errs, err)
+	} else {
+		f.mu.more++
+	}
+}
+
+// addEach adds one failure for each of the keys.
+func (f *failures) addEach(keys []string, err error) {
+	for _, key := range keys {
+		e := object.Error{Op: opDeleteMany, Kind: object.KindOf(err)}
+		var cause *object.Error
+		if errors.As(err, &cause) {
+			e = *cause
+		}
+		e.Key = key
+		f.add(&e)
+	}
+}
+
+func (f *failures) join() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	errs := f.mu.errs
+	if f.mu.more > 0 {
+		errs = append(errs, &object.Error{Op: opDeleteMany, Kind: object.KindOf(errs[0]), Err: fmt.Errorf("and %d more keys", f.mu.more)})
+	}
+	return errors.Join(errs...)
+}

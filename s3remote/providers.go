@@ -1,0 +1,92 @@
+package s3remote
+
+import (
+	"strings"
+
+	"github.com/s3mount/s3mount/object"
+)
+
+// The two regions that rclone knows as names of signatures.
+const (
+	regionV2 = "other-v2-signature" // signature version 2
+	regionV4 = "other-v4-signature" // signature version 4 for us-east-1
+)
+
+// support says how far a store honours a condition.
+type support uint8
+
+const (
+	honoured support = iota // the store refuses the write
+	checked                 // the store may pass it over: look before, unless it was seen to refuse
+)
+
+// quirks is how one provider's store differs from S3 as AWS has it.
+type quirks struct {
+	name          string
+	needsEndpoint bool
+	pathStyle     bool   // endpoint/bucket/key instead of bucket.endpoint/key
+	region        string // what an empty region means
+	followRegion  bool   // the store's own hosts follow the region: ask again there
+	trailers      bool   // takes flexible checksums in trailers
+	listV1        bool   // ask for the first form of listings
+	rawMarkers    bool   // a marker in a listing is not URL-encoded where keys are
+	bareMatch     bool   // wants ETags in conditions of writes without quotes
+
+	putCond      support // conditions on PutObject
+	completeCond support // conditions on CompleteMultipartUpload
+	copyCond     support // the condition on the source of a copy
+}
+
+// providers is the one table of differences. What it says of Ceph was measured on
+// 16.2; DigitalOcean and Dreamhost run Ceph too, in versions of their own, so that
+// only what is harmless elsewhere is taken over. Quotes are found out at run time
+// wherever the table is wrong.
+var providers = []quirks{
+	{name: "AWS", region: "us-east-1", followRegion: true},
+	{name: "Ceph", needsEndpoint: true, region: "us-east-1", pathStyle: true, listV1: true, rawMarkers: true, bareMatch: true, completeCond: checked, copyCond: checked},
+	{name: "Minio", needsEndpoint: true, region: "us-east-1", pathStyle: true},
+	{name: "DigitalOcean", needsEndpoint: true, region: "us-east-1", completeCond: checked, copyCond: checked},
+	{name: "Wasabi", needsEndpoint: true, region: "us-east-1", putCond: checked, completeCond: checked, copyCond: checked},
+	{name: "Dreamhost", needsEndpoint: true, region: "us-east-1", completeCond: checked, copyCond: checked},
+	{name: "Other", needsEndpoint: true, region: "us-east-1", pathStyle: true, putCond: checked, completeCond: checked, copyCond: checked},
+}
+
+// Providers returns the names of the known providers.
+func Providers() []string {
+	names := make([]string, len(providers))
+	for i, p := range providers {
+		names[i] = p.name
+	}
+	return names
+}
+
+// provider finds the quirks that c asks for. A provider of rclone's that is not in
+// the table counts as Other: its stores speak S3.
+func (c Config) provider() (quirks, error) {
+	want := c.Provider
+	if want == "" {
+		want = "Other"
+		if c.Endpoint == "" {
+			want = "AWS"
+		}
+	}
+	found := providers[len(providers)-1]
+	for _, p := range providers {
+		if strings.EqualFold(p.name, want) {
+			found = p
+		}
+	}
+	switch c.Region {
+	case "":
+	case regionV2:
+		return found, object.Errorf(object.KindUnsupported, "option", "region",
+			"signature version 2 (region = %s or v2_auth) comes with the commands issue; this version signs with version 4", regionV2)
+	case regionV4:
+	default:
+		found.region, found.followRegion = c.Region, false
+	}
+	if c.ForcePathStyle != nil {
+		found.pathStyle = *c.ForcePathStyle
+	}
+	return found, nil
+}

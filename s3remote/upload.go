@@ -1,0 +1,231 @@
+package s3remote
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/s3mount/s3mount/object"
+)
+
+// maxParts is S3's limit of parts in an upload.
+const maxParts = 10000
+
+// CreateUpload begins a multipart upload and returns its id. Nothing shows under key
+// until CompleteUpload. The condition of o is not used here, but there. When the
+// answer to a first try is lost, an empty upload stays behind beside the one
+// returned.
+func (b *Bucket) CreateUpload(ctx context.Context, key string, o object.PutOptions) (string, error) {
+	in, err := b.uploadInput(key, o)
+	if err != nil {
+		return "", err
+	}
+	return b.createUpload(ctx, key, in)
+}
+
+const opCreate = "CreateMultipartUpload"
+
+func (b *Bucket) uploadInput(key string, o object.PutOptions) (*s3.CreateMultipartUploadInput, error) {
+	if err := checkKey(opCreate, key); err != nil {
+		return nil, err
+	}
+	if err := checkContentType(opCreate, key, o.ContentType); err != nil {
+		return nil, err
+	}
+	meta, err := encodeMeta(opCreate, key, o.Meta)
+	if err != nil {
+		return nil, err
+	}
+	c := &b.client.cfg
+	return &s3.CreateMultipartUploadInput{
+		Bucket: &b.name, Key: b.full(key), Metadata: meta, ContentType: aws.String(orDefaultType(o.ContentType)),
+		ACL: types.ObjectCannedACL(c.ACL), StorageClass: types.StorageClass(c.StorageClass),
+		ServerSideEncryption: types.ServerSideEncryption(c.ServerSideEncryption), SSEKMSKeyId: optional(c.SSEKMSKeyID),
+	}, nil
+}
+
+func (b *Bucket) createUpload(ctx context.Context, key string, in *s3.CreateMultipartUploadInput) (string, error) {
+	var id string
+	err := b.do(ctx, call{op: opCreate, key: key, trip: trip{xml: true}, try: func(ctx context.Context, _ bool) error {
+		out, err := b.client.s3.CreateMultipartUpload(ctx, in, b.inRegion)
+		if err != nil {
+			return err
+		}
+		if id = aws.ToString(out.UploadId); id == "" {
+			return &oddAnswerError{"the upload's id is missing"}
+		}
+		return nil
+	}})
+	return id, err
+}
+
+// UploadPart stores body as part number of an upload, in place of what the part was
+// before. Numbers go from 1 to 10,000; S3 wants 5 MiB at least of all parts but the
+// last. The body is read more than once.
+func (b *Bucket) UploadPart(ctx context.Context, key, uploadID string, number int, body *io.SectionReader) (object.Part, error) {
+	const op = "UploadPart"
+	if err := checkPart(op, key, uploadID, number); err != nil {
+		return object.Part{}, err
+	}
+	part := object.Part{Number: number, Size: body.Size()}
+	err := b.do(ctx, call{op: op, key: key, try: func(ctx context.Context, _ bool) error {
+		sent := newSendBody(body)
+		out, err := b.client.s3.UploadPart(ctx, &s3.UploadPartInput{
+			Bucket: &b.name, Key: b.full(key), UploadId: &uploadID, PartNumber: aws.Int32(int32(number)),
+			Body: sent, ContentLength: &part.Size,
+		}, b.inRegion)
+		if err != nil {
+			return sent.blame(err)
+		}
+		part.ETag = bareETag(out.ETag)
+		return needETag(part.ETag)
+	}})
+	if err != nil {
+		return object.Part{}, err
+	}
+	return part, nil
+}
+
+func checkPart(op, key, uploadID string, number int) error {
+	if err := checkKey(op, key); err != nil {
+		return err
+	}
+	if uploadID == "" || number < 1 || number > maxParts {
+		return object.Errorf(object.KindInvalid, op, key, "part %d of upload %q", number, uploadID)
+	}
+	return nil
+}
+
+func needETag(etag string) error {
+	if etag == "" {
+		return &oddAnswerError{"the part's ETag is missing"}
+	}
+	return nil
+}
+
+// CompleteUpload makes the parts, in the order of their numbers, the new version
+// under key. It happens as a whole or not at all; a condition that does not hold is
+// an error of KindConflict, after which the upload is still there. Completing an
+// upload whose completion worked already, but whose answer got lost, works.
+//
+// The Info has the ETag and the size; its LastModified is known only where the
+// store had to be asked anyway.
+func (b *Bucket) CompleteUpload(ctx context.Context, key, uploadID string, parts []object.Part, c object.Condition) (object.Info, error) {
+	if err := checkPart(opComplete.String(), key, uploadID, len(parts)); err != nil {
+		return object.Info{}, err
+	}
+	info := object.Info{Key: key}
+	done := make([]types.CompletedPart, len(parts))
+	for i, p := range parts {
+		done[i] = types.CompletedPart{ETag: quoted(p.ETag), PartNumber: aws.Int32(int32(p.Number))}
+		info.Size += p.Size
+	}
+	in := s3.CompleteMultipartUploadInput{
+		Bucket: &b.name, Key: b.full(key), UploadId: &uploadID,
+		MultipartUpload: &types.CompletedMultipartUpload{Parts: done},
+	}
+	err := b.write(ctx, write{
+		op: opComplete, key: key, want: c, trip: trip{xml: true, slow: true}, rescue: true,
+		send: func(ctx context.Context, ifNoneMatch, ifMatch *string) error {
+			in := in
+			in.IfNoneMatch, in.IfMatch = ifNoneMatch, ifMatch
+			out, err := b.client.s3.CompleteMultipartUpload(ctx, &in, b.inRegion)
+			if err == nil {
+				info.ETag = bareETag(out.ETag)
+			}
+			return err
+		},
+		landed: func(ctx context.Context) error {
+			found, err := b.completeLanded(ctx, key, parts, info.Size)
+			if err == nil {
+				info = found
+			}
+			return err
+		},
+	})
+	if err != nil {
+		return object.Info{}, err
+	}
+	if info.ETag == "" { // Ceph's first answer
+		return b.Head(ctx, key)
+	}
+	return info, nil
+}
+
+// completeLanded returns nil if the object under key is made of these parts.
+func (b *Bucket) completeLanded(ctx context.Context, key string, parts []object.Part, size int64) (object.Info, error) {
+	out, err := b.head(ctx, key)
+	if err != nil {
+		return object.Info{}, err
+	}
+	found := headInfo(key, out)
+	want, known := partsETag(parts)
+	if !etagIsMD5(out) {
+		known = false
+	}
+	same := known && found.ETag == want
+	if !known {
+		same = strings.HasSuffix(found.ETag, fmt.Sprintf("-%d", len(parts)))
+	}
+	if !same || found.Size != size {
+		return object.Info{}, object.Errorf(object.KindConflict, opComplete.String(), key, "")
+	}
+	return found, nil
+}
+
+// AbortUpload gives up an upload and frees its parts. One that is gone is no error.
+// A part that is being uploaded at the same moment may survive on some stores, so
+// that the caller ends those first.
+func (b *Bucket) AbortUpload(ctx context.Context, key, uploadID string) error {
+	const op = "AbortMultipartUpload"
+	if err := checkPart(op, key, uploadID, 1); err != nil {
+		return err
+	}
+	err := b.do(ctx, call{op: op, key: key, try: func(ctx context.Context, _ bool) error {
+		_, err := b.client.s3.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &b.name, Key: b.full(key), UploadId: &uploadID}, b.inRegion)
+		return err
+	}})
+	if object.Is(err, object.KindNotFound) {
+		return nil
+	}
+	return err
+}
+
+// ListUploads returns the uploads whose keys begin with prefix that are neither
+// completed nor aborted, in the order of their keys. MinIO answers only for a prefix
+// that is a whole key, and with nothing for others.
+func (b *Bucket) ListUploads(ctx context.Context, prefix string) ([]object.Upload, error) {
+	const op = "ListMultipartUploads"
+	var uploads []object.Upload
+	in := s3.ListMultipartUploadsInput{Bucket: &b.name, Prefix: optional(b.prefix + prefix), EncodingType: types.EncodingTypeUrl}
+	for {
+		var out *s3.ListMultipartUploadsOutput
+		err := b.do(ctx, call{op: op, key: prefix, trip: trip{xml: true}, try: func(ctx context.Context, _ bool) (err error) {
+			out, err = b.client.s3.ListMultipartUploads(ctx, &in, b.inRegion)
+			return err
+		}})
+		if err != nil {
+			return nil, err
+		}
+		last := ""
+		for _, u := range out.Uploads {
+			last = decodeKey(aws.ToString(u.Key), out.EncodingType)
+			if key, ok := b.relative(object.Query{Prefix: prefix}, cursor{}, last); ok {
+				uploads = append(uploads, object.Upload{Key: key, ID: aws.ToString(u.UploadId), Initiated: wholeSeconds(u.Initiated)})
+			}
+		}
+		if !aws.ToBool(out.IsTruncated) {
+			return uploads, nil
+		}
+		n := len(out.Uploads)
+		if n == 0 || (in.KeyMarker != nil && (last < *in.KeyMarker || last == *in.KeyMarker && aws.ToString(out.Uploads[n-1].UploadId) == *in.UploadIdMarker)) {
+			return nil, b.stuck(object.Query{Prefix: prefix})
+		}
+		in.KeyMarker, in.UploadIdMarker = &last, out.Uploads[n-1].UploadId
+	}
+}
