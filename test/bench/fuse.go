@@ -30,11 +30,13 @@ type fuseBench struct {
 	dir, backing string // mount point and backing file
 }
 
-// workload is a thing to measure: it returns the figure of one run.
-type workload struct {
-	name, unit string
-	lowWins    bool // seconds, not MB/s
-	run        func(ctx context.Context, dir string) (float64, error)
+// workload does one run on the mount at dir and returns its figure.
+type workload func(ctx context.Context, dir string) (float64, error)
+
+// variant is one of the things that are compared in a row of a table.
+type variant struct {
+	lib library
+	run workload
 }
 
 func runFuse(ctx context.Context, args []string, out io.Writer) (err error) {
@@ -76,24 +78,25 @@ func runFuse(ctx context.Context, args []string, out io.Writer) (err error) {
 func (b *fuseBench) compare(ctx context.Context) error {
 	t := tabwriter.NewWriter(b.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "same null file system\tratio\tgo-fuse\tbazil\t")
-	for _, w := range []workload{
+	for _, row := range []struct {
+		name, unit string
+		lowWins    bool
+		run        workload
+	}{
 		{fmt.Sprintf("list and stat %d entries, cold", b.entries), "s", true, b.list},
 		{"read, 1 MiB at a time", "MB/s", false, b.reader(zerosName)},
 		{"write, 1 MiB at a time", "MB/s", false, b.writer(sinkName, b.size, maxIO)},
 		{"write, 4 KiB at a time", "MB/s", false, b.writer(sinkName, b.small, 4<<10)},
 	} {
-		var figures [2]float64
-		for i, lib := range []library{goFuse, bazil} {
-			var err error
-			if figures[i], err = b.median(ctx, lib, w); err != nil {
-				return fmt.Errorf("%s with %s: %w", w.name, lib, err)
-			}
+		figures, err := b.medians(ctx, variant{goFuse, row.run}, variant{bazil, row.run})
+		if err != nil {
+			return fmt.Errorf("%s: %w", row.name, err)
 		}
 		ratio := figures[0] / figures[1]
-		if w.lowWins {
+		if row.lowWins {
 			ratio = 1 / ratio
 		}
-		fmt.Fprintf(t, "%s\t%.1f×\t%s\t%s\t\n", w.name, ratio, show(figures[0], w.unit), show(figures[1], w.unit))
+		fmt.Fprintf(t, "%s\t%.1f×\t%s\t%s\t\n", row.name, ratio, show(figures[0], row.unit), show(figures[1], row.unit))
 	}
 	return t.Flush()
 }
@@ -119,50 +122,55 @@ func (b *fuseBench) passthrough(ctx context.Context) error {
 	}
 	t := tabwriter.NewWriter(b.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "go-fuse, one real file (bazil has no passthrough)\tratio\tpassthrough\tby requests\twithout FUSE\t")
-	type rows struct {
+	for _, row := range []struct {
 		name string
-		make func(file string) func(context.Context, string) (float64, error)
-	}
-	for _, r := range []rows{
+		of   func(file string) workload
+	}{
 		{"read, 1 MiB at a time, file in memory", b.reader},
-		{"write, 1 MiB at a time", func(f string) func(context.Context, string) (float64, error) { return b.writer(f, b.size, maxIO) }},
-		{"write, 4 KiB at a time", func(f string) func(context.Context, string) (float64, error) { return b.writer(f, b.small, 4<<10) }},
+		{"write, 1 MiB at a time", func(file string) workload { return b.writer(file, b.size, maxIO) }},
+		{"write, 4 KiB at a time", func(file string) workload { return b.writer(file, b.small, 4<<10) }},
 	} {
-		var figures [3]float64
-		for i, file := range []string{passName, relayName, b.backing} {
-			if figures[i], err = b.median(ctx, goFuse, workload{name: r.name, run: r.make(file)}); err != nil {
-				return fmt.Errorf("%s of %s: %w", r.name, file, err)
-			}
+		figures, err := b.medians(ctx, variant{goFuse, row.of(passName)}, variant{goFuse, row.of(relayName)}, variant{goFuse, row.of(b.backing)})
+		if err != nil {
+			return fmt.Errorf("%s: %w", row.name, err)
 		}
-		fmt.Fprintf(t, "%s\t%.1f×\t%s\t%s\t%s\t\n", r.name, figures[0]/figures[1], show(figures[0], "MB/s"), show(figures[1], "MB/s"), show(figures[2], "MB/s"))
+		fmt.Fprintf(t, "%s\t%.1f×\t%s\t%s\t%s\t\n", row.name, figures[0]/figures[1],
+			show(figures[0], "MB/s"), show(figures[1], "MB/s"), show(figures[2], "MB/s"))
 	}
 	return t.Flush()
 }
 
-// median runs w on new mounts and returns the median of its figures.
-func (b *fuseBench) median(ctx context.Context, lib library, w workload) (float64, error) {
-	var figures []float64
+// medians runs the variants in turns, so that a slow spell of the machine meets all of
+// them, each time on a new mount, and returns the median of each one's figures.
+func (b *fuseBench) medians(ctx context.Context, variants ...variant) ([]float64, error) {
+	figures := make([][]float64, len(variants))
 	for range b.runs {
-		f, err := b.once(ctx, lib, w)
-		if err != nil {
-			return 0, err
+		for i, v := range variants {
+			f, err := b.once(ctx, v)
+			if err != nil {
+				return nil, fmt.Errorf("with %s: %w", v.lib, err)
+			}
+			figures[i] = append(figures[i], f)
 		}
-		figures = append(figures, f)
 	}
-	slices.Sort(figures)
-	return figures[len(figures)/2], nil
+	medians := make([]float64, len(variants))
+	for i, f := range figures {
+		slices.Sort(f)
+		medians[i] = f[len(f)/2]
+	}
+	return medians, nil
 }
 
-func (b *fuseBench) once(ctx context.Context, lib library, w workload) (_ float64, err error) {
+func (b *fuseBench) once(ctx context.Context, v variant) (_ float64, err error) {
 	if b.drop {
 		dropCaches()
 	}
-	m, err := mount(ctx, lib, b.dir, b.backing, b.entries)
+	m, err := mount(ctx, v.lib, b.dir, b.backing, b.entries)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, m.unmount()) }()
-	return w.run(ctx, b.dir)
+	return v.run(ctx, b.dir)
 }
 
 // list lists the directory and asks for the attributes of each entry, like ls -l; it
@@ -195,7 +203,7 @@ func (b *fuseBench) list(ctx context.Context, dir string) (float64, error) {
 
 // reader returns the workload of reading a file from its begin; it returns MB/s. The
 // backing file is brought into memory first, since a disk is not what is measured.
-func (b *fuseBench) reader(file string) func(context.Context, string) (float64, error) {
+func (b *fuseBench) reader(file string) workload {
 	return func(ctx context.Context, dir string) (float64, error) {
 		buf := make([]byte, maxIO)
 		if file != zerosName {
@@ -227,7 +235,7 @@ func (b *fuseBench) readAll(ctx context.Context, path string, buf []byte) error 
 
 // writer returns the workload of writing over the begin of a file; it returns MB/s. The
 // disk isn't waited for.
-func (b *fuseBench) writer(file string, size int64, chunk int) func(context.Context, string) (float64, error) {
+func (b *fuseBench) writer(file string, size int64, chunk int) workload {
 	return func(ctx context.Context, dir string) (float64, error) {
 		f, err := os.OpenFile(place(dir, file), os.O_WRONLY, 0)
 		if err != nil {

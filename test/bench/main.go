@@ -8,6 +8,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -40,7 +42,8 @@ func run(args []string, out, errs io.Writer) int {
 			if c.name != args[0] {
 				continue
 			}
-			if err := c.run(ctx, args[1:], out); err != nil {
+			err := c.run(ctx, args[1:], out)
+			if err != nil && !errors.Is(err, flag.ErrHelp) {
 				fmt.Fprintf(errs, "bench %s: %v\n", c.name, err)
 				return 1
 			}

@@ -15,6 +15,10 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == serveName {
 		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 	}
+	// A server that is built with -race would wait a second at its end, for reports.
+	if err := os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")); err != nil {
+		panic(err)
+	}
 	os.Exit(m.Run())
 }
 
@@ -61,12 +65,12 @@ func TestUnmountsAfterFailure(t *testing.T) {
 			}
 			b := &fuseBench{fuseOptions: fuseOptions{entries: 10, size: 1 << 20}, dir: dir, backing: backing}
 			failed := errors.New("failed")
-			if _, err := b.once(t.Context(), lib, workload{run: func(context.Context, string) (float64, error) { return 0, failed }}); !errors.Is(err, failed) {
+			if _, err := b.once(t.Context(), variant{lib, func(context.Context, string) (float64, error) { return 0, failed }}); !errors.Is(err, failed) {
 				t.Errorf("error %v", err)
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
-			if _, err := b.once(ctx, lib, workload{run: b.reader(zerosName)}); !errors.Is(err, context.Canceled) {
+			if _, err := b.once(ctx, variant{lib, b.reader(zerosName)}); !errors.Is(err, context.Canceled) {
 				t.Errorf("error %v", err)
 			}
 			m, err := mount(t.Context(), lib, dir, backing, 10)
@@ -104,6 +108,9 @@ func TestUsage(t *testing.T) {
 		}
 	}
 	var errs bytes.Buffer
+	if code := run([]string{"fuse", "-h"}, nil, &errs); code != 0 {
+		t.Errorf("-h exits %d", code)
+	}
 	if code := run([]string{"fuse", "-runs", "0"}, nil, &errs); code != 1 || !strings.Contains(errs.String(), "range") {
 		t.Errorf("exit %d, %s", code, &errs)
 	}
