@@ -15,7 +15,10 @@ import (
 	"github.com/s3mount/s3mount/object"
 )
 
-var modelSeed = flag.Uint64("seed", 0, "run the model test with this seed only")
+var (
+	modelSeed  = flag.Int("seed", -1, "run the model test with this seed only")
+	modelSeeds = flag.Int("seeds", 40, "how many seeds the model test runs")
+)
 
 // model drives one Staged by random operations and compares it with plain bytes.
 type model struct {
@@ -30,13 +33,9 @@ type model struct {
 }
 
 func TestModel(t *testing.T) {
-	seeds := 60
-	if testing.Short() {
-		seeds = 15
-	}
-	for seed := range uint64(seeds) {
-		if *modelSeed != 0 && *modelSeed != seed {
-			continue
+	for seed := range uint64(*modelSeeds) {
+		if *modelSeed >= 0 {
+			seed = uint64(*modelSeed)
 		}
 		inQueue(t, func(t *testing.T, e *env) {
 			t.Cleanup(func() {

@@ -140,8 +140,8 @@ func (m *multipart) changed(off, end int64) {
 	}
 }
 
-// cut forgets the parts that an object of size bytes does not have, or not whole, and
-// those whose bytes begin or end to exist.
+// cut forgets the parts that an object of size bytes does not have, or not whole. If the
+// file grows again, they count as never sent.
 func (m *multipart) cut(size int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -151,6 +151,9 @@ func NewQueue(o Options) (*Queue, error) {
 			return nil, localError("make directory", "", err)
 		}
 	}
+	if err := syncDir(o.Dir); err != nil {
+		return nil, localError("make directory", "", err)
+	}
 	lock, err := lockDir(filepath.Join(o.Dir, "lock"))
 	if err != nil {
 		return nil, err

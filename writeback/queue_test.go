@@ -350,3 +350,40 @@ func TestSlotsServeTheUrgentFirstAndInTurn(t *testing.T) {
 		}
 	})
 }
+
+func TestRequestsAreBoundedAndSmallUploadsGoFirst(t *testing.T) {
+	inQueue(t, func(t *testing.T, e *env) {
+		release := make(chan struct{})
+		e.store.hook = func(ctx context.Context, op, _ string, _ int) error {
+			if op == "UploadPart" {
+				select {
+				case <-release:
+				case <-ctx.Done():
+				}
+			}
+			return nil
+		}
+		big := e.stage()
+		big.SetTarget("big", meta("0"))
+		data := pattern(20*testPart, 13)
+		e.write(big, data, 0)
+		synctest.Wait()
+		if n := e.store.mu.flying; n != 4 {
+			t.Fatalf("%d requests in flight, want 4", n)
+		}
+		small := e.stage()
+		e.write(small, []byte("x"), 0)
+		ticket := small.Upload("small", meta("0"))
+		synctest.Wait()
+		release <- struct{}{}
+		if _, err := ticket.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		close(release)
+		e.upload(big, "big", meta("0"))
+		e.wantObject("big", data)
+		if e.store.mu.most != 4 {
+			t.Fatalf("%d requests at once", e.store.mu.most)
+		}
+	})
+}

@@ -49,7 +49,7 @@ func readRecord(path string) (*record, error) {
 	}
 	r := &record{}
 	if err := json.Unmarshal(data, r); err != nil {
-		return nil, fmt.Errorf("damaged record of an upload: %w", err)
+		return nil, fmt.Errorf("the record of an upload is damaged; look for incomplete uploads, then delete %s: %w", path, err)
 	}
 	r.path = path
 	return r, nil
