@@ -1,0 +1,67 @@
+package objcache
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/s3mount/s3mount/object"
+)
+
+// adopt is Cache.Adopt.
+func (d *diskCache) adopt(id object.ID, size int64, path string, reserved int64) error {
+	fail := func(err error) error {
+		return object.Errorf(object.KindOther, "adopt", id.Key, "%w", err)
+	}
+	if reserved < 0 {
+		return object.Errorf(object.KindInvalid, "adopt", id.Key, "%d bytes reserved", reserved)
+	}
+	st, err := os.Lstat(path)
+	if err != nil {
+		return fail(err)
+	}
+	if !st.Mode().IsRegular() || st.Size() != size {
+		return object.Errorf(object.KindInvalid, "adopt", id.Key,
+			"%s has %d bytes (%s), the object has %d", path, st.Size(), st.Mode().Type(), size)
+	}
+	d.mu.Lock()
+	closed := d.mu.closed
+	d.mu.Unlock()
+	if closed {
+		return object.Errorf(object.KindCanceled, "adopt", id.Key, "%w", errClosed)
+	}
+	n := nameOf(id)
+	e := d.claim(n)
+	if err := d.moveIn(path, n); err != nil {
+		d.mu.Lock()
+		delete(d.mu.entries, n)
+		close(e.settled)
+		d.mu.Unlock()
+		return fail(err)
+	}
+	d.mu.Lock()
+	e.size, e.reserved, e.whole = size, reserved, true
+	d.settleLocked(e, true, time.Now())
+	d.mu.unsummed = append(d.mu.unsummed, e)
+	d.mu.Unlock()
+	d.makeRoom()
+	select {
+	case d.wake <- struct{}{}:
+	default: // the writer is told already
+	}
+	return nil
+}
+
+// moveIn makes path the data file of name n, without an index.
+func (d *diskCache) moveIn(path string, n name) error {
+	to := d.path(n, dataSuffix)
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return err
+	}
+	if err := os.Remove(d.path(n, indexSuffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.Rename(path, to)
+}

@@ -1,0 +1,590 @@
+package objcache
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/s3mount/s3mount/internal/budget"
+	"github.com/s3mount/s3mount/object"
+)
+
+// fillDisk reads an object through a cache in dir until every block is on disk, and
+// closes the cache.
+func fillDisk(t *testing.T, s *store, dir string, id object.ID, data []byte) {
+	t.Helper()
+	c := open(t, s, diskOptions(t, dir, 1<<30))
+	r := c.Reader(id, int64(len(data)))
+	for off := 0; off < len(data); off += testBlock {
+		mustRead(t, r, data, off, testBlock)
+		written(t, c)
+	}
+	r.Close()
+	closeAndCheck(t, c, s)
+}
+
+// rereads opens dir anew, reads everything, and returns how many bytes were fetched.
+func rereads(t *testing.T, s *store, dir string, id object.ID, data []byte) int64 {
+	t.Helper()
+	s.forget()
+	c := open(t, s, diskOptions(t, dir, 1<<30))
+	r := c.Reader(id, int64(len(data)))
+	defer r.Close()
+	mustRead(t, r, data, 0, len(data))
+	written(t, c)
+	closeAndCheck(t, c, s)
+	_, asked := s.gets()
+	return asked
+}
+
+func TestDiskIsKeptOverARestart(t *testing.T) {
+	s, dir := newStore(), t.TempDir()
+	id, data := s.add("dir/key\n", "e", 9*testBlock+7)
+	fillDisk(t, s, dir, id, data)
+	if asked := rereads(t, s, dir, id, data); asked != 0 {
+		t.Errorf("%d bytes were fetched", asked)
+	}
+	// What a restart counts is what was counted before.
+	c := open(t, s, diskOptions(t, dir, 1<<30))
+	written(t, c)
+	used, _ := c.disk.budget.Usage()
+	if want := int64(10*testBlock - testBlock + page + page); used != want {
+		t.Errorf("%d bytes are counted, want %d", used, want)
+	}
+}
+
+func TestDamageIsFoundAndFetchedAgain(t *testing.T) {
+	const blocks = 6
+	flip := func(t *testing.T, path string, off int64) {
+		t.Helper()
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		var b [1]byte
+		f.ReadAt(b[:], off)
+		b[0] ^= 0x10
+		if _, err := f.WriteAt(b[:], off); err != nil {
+			t.Fatal(err)
+		}
+	}
+	overwrite := func(t *testing.T, path string, b []byte, off int64) {
+		t.Helper()
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if _, err := f.WriteAt(b, off); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const size = blocks * testBlock
+	for name, c := range map[string]struct {
+		damage func(t *testing.T, data, index string)
+		lost   int64 // blocks
+	}{
+		"flipped bit": {func(t *testing.T, d, i string) { flip(t, d, 2*testBlock+99) }, 1},
+		"flipped in each": {func(t *testing.T, d, i string) {
+			for b := range int64(blocks) {
+				flip(t, d, b*testBlock)
+			}
+		}, blocks},
+		"data truncated":      {func(t *testing.T, d, i string) { os.Truncate(d, 3*testBlock+1) }, 3},
+		"data empty":          {func(t *testing.T, d, i string) { os.Truncate(d, 0) }, blocks},
+		"data gone":           {func(t *testing.T, d, i string) { os.Remove(d) }, blocks},
+		"index gone":          {func(t *testing.T, d, i string) { os.Remove(i) }, blocks},
+		"index empty":         {func(t *testing.T, d, i string) { os.Truncate(i, 0) }, blocks},
+		"index garbage":       {func(t *testing.T, d, i string) { overwrite(t, i, bytes.Repeat([]byte("garbage!"), 14), 0) }, blocks},
+		"records garbage":     {func(t *testing.T, d, i string) { overwrite(t, i, bytes.Repeat([]byte("\xff"), 8*blocks), headerSize) }, blocks},
+		"records shifted":     {func(t *testing.T, d, i string) { b, _ := os.ReadFile(i); overwrite(t, i, b[headerSize:], headerSize+8) }, blocks - 1},
+		"index truncated":     {func(t *testing.T, d, i string) { os.Truncate(i, headerSize+2*recordSize+3) }, blocks - 2},
+		"torn record":         {func(t *testing.T, d, i string) { overwrite(t, i, make([]byte, 4), recordOffset(3)) }, 1},
+		"record without data": {func(t *testing.T, d, i string) { overwrite(t, d, make([]byte, testBlock), 4*testBlock) }, 1},
+		"data without record": {func(t *testing.T, d, i string) { overwrite(t, i, make([]byte, recordSize), recordOffset(0)) }, 1},
+		"index of another":    {func(t *testing.T, d, i string) { overwrite(t, i, encodeHeader(name{1}, testBlock, size), 0) }, blocks},
+		"index of another size": {func(t *testing.T, d, i string) {
+			overwrite(t, i, encodeHeader(nameOf(object.ID{Key: "k", ETag: "e"}), testBlock, size+1), 0)
+		}, blocks},
+		"folders in the place": {func(t *testing.T, d, i string) { os.Remove(d); os.Mkdir(d, 0o700) }, blocks},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, dir := newStore(), t.TempDir()
+			id, data := s.add("k", "e", size)
+			fillDisk(t, s, dir, id, data)
+			c.damage(t, cacheFiles(t, dir, dataSuffix)[0], cacheFiles(t, dir, indexSuffix)[0])
+			if asked := rereads(t, s, dir, id, data); asked != c.lost*testBlock {
+				t.Errorf("%d blocks were fetched again, want %d", asked/testBlock, c.lost)
+			}
+			if name == "folders in the place" {
+				return // what nobody can remove stays in the way
+			}
+			if asked := rereads(t, s, dir, id, data); asked > 4*testBlock {
+				t.Errorf("%d blocks were fetched once more", asked/testBlock)
+			}
+		})
+	}
+}
+
+func TestAnotherBlockSizeForgetsTheDisk(t *testing.T) {
+	s, dir := newStore(), t.TempDir()
+	id, data := s.add("k", "e", 4*testBlock)
+	fillDisk(t, s, dir, id, data)
+	o := diskOptions(t, dir, 1<<30)
+	o.BlockSize = 2 * testBlock
+	c := open(t, s, o)
+	r := c.Reader(id, int64(len(data)))
+	defer r.Close()
+	mustRead(t, r, data, 0, len(data))
+	written(t, c)
+}
+
+func TestLimitEvictsTheLeastRecentObject(t *testing.T) {
+	s, dir := newStore(), t.TempDir()
+	const each = 4*testBlock + page
+	c := open(t, s, diskOptions(t, dir, 3*each))
+	var ids []object.ID
+	read := func(i int) {
+		r := c.Reader(ids[i], 4*testBlock)
+		defer r.Close()
+		s.mu.Lock()
+		data := s.mu.objects[ids[i]]
+		s.mu.Unlock()
+		for off := 0; off < len(data); off += testBlock {
+			mustRead(t, r, data, off, testBlock)
+			written(t, c)
+		}
+	}
+	for i := range 4 {
+		id, _ := s.add(fmt.Sprint(i), "e", 4*testBlock)
+		ids = append(ids, id)
+		if i == 3 {
+			c.disk.find(nameOf(ids[0]), 4*testBlock) // 0 is used again
+		}
+		read(i)
+	}
+	for i, want := range []bool{true, false, true, true} {
+		if got := c.disk.find(nameOf(ids[i]), 4*testBlock) != nil; got != want {
+			t.Errorf("object %d is on disk: %v", i, got)
+		}
+	}
+	if used, limit := c.disk.budget.Usage(); used != limit {
+		t.Errorf("%d bytes of %d are used", used, limit)
+	}
+}
+
+func TestAnObjectLargerThanTheLimitIsCachedInPart(t *testing.T) {
+	s, dir := newStore(), t.TempDir()
+	id, data := s.add("k", "e", 20*testBlock)
+	c := open(t, s, diskOptions(t, dir, 5*testBlock+page))
+	r := c.Reader(id, int64(len(data)))
+	defer r.Close()
+	for off := 0; off < len(data); off += testBlock {
+		mustRead(t, r, data, off, testBlock)
+		written(t, c)
+	}
+	if used, limit := c.disk.budget.Usage(); used != limit {
+		t.Errorf("%d bytes of %d are used", used, limit)
+	}
+}
+
+func TestStagedFilesTakeTheSpaceOfTheCache(t *testing.T) {
+	s, dir := newStore(), t.TempDir()
+	id, data := s.add("k", "e", 8*testBlock)
+	o := diskOptions(t, dir, 10*testBlock)
+	c := open(t, s, o)
+	r := c.Reader(id, int64(len(data)))
+	defer r.Close()
+	mustRead(t, r, data, 0, len(data))
+	written(t, c)
+	if err := o.Disk.Reserve(9 * testBlock); err != nil {
+		t.Errorf("staging gets no space: %v", err)
+	}
+	if err := o.Disk.Reserve(2 * testBlock); !object.Is(err, object.KindNoSpace) {
+		t.Errorf("more than there is: %v", err)
+	}
+	mustRead(t, r, data, 0, len(data))
+	o.Disk.Release(9 * testBlock)
+	if used, _ := o.Disk.Usage(); used != 0 {
+		t.Errorf("%d bytes are counted", used)
+	}
+}
+
+func TestScanEvictsTheOldestOverTheLimit(t *testing.T) {
+	s, dir := newStore(), t.TempDir()
+	var ids []object.ID
+	for i := range 6 {
+		id, data := s.add(fmt.Sprint(i), "e", 4*testBlock)
+		ids = append(ids, id)
+		fillDisk(t, s, dir, id, data)
+		age := time.Now().Add(-time.Duration(100-(i*5)%6) * time.Hour) // 0 5 4 3 2 1: oldest first
+		d := diskCache{dir: dir}
+		if err := os.Chtimes(d.path(nameOf(id), indexSuffix), age, age); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const each = 4*testBlock + page
+	c := open(t, s, diskOptions(t, dir, 3*each+page))
+	written(t, c)
+	for i, want := range []bool{false, true, true, true, false, false} {
+		if got := c.disk.find(nameOf(ids[i]), 4*testBlock) != nil; got != want {
+			t.Errorf("object %d is on disk: %v", i, got)
+		}
+	}
+	if got := len(cacheFiles(t, dir, dataSuffix)); got != 3 {
+		t.Errorf("%d data files", got)
+	}
+	if used, _ := c.disk.budget.Usage(); used != 3*each {
+		t.Errorf("%d bytes are counted", used)
+	}
+}
+
+func TestScanRemovesLeftoversAndNothingElse(t *testing.T) {
+	s, dir := newStore(), t.TempDir()
+	n := nameOf(object.ID{Key: "x"})
+	d := diskCache{dir: dir}
+	mine := []string{
+		d.path(n, dataSuffix),
+		d.path(nameOf(object.ID{Key: "y"}), indexSuffix),
+		filepath.Join(dir, "s3mount-probe-123.tmp"),
+	}
+	users := []string{
+		filepath.Join(dir, "thesis.data"),
+		filepath.Join(dir, "a", "b", "photo.index"),
+		filepath.Join(dir, n.String()+dataSuffix),
+		filepath.Join(dir, "0", "0", strings.Repeat("f", 64)+dataSuffix),
+		d.path(n, ".other"),
+	}
+	for _, path := range append(append([]string{}, mine...), users...) {
+		os.MkdirAll(filepath.Dir(path), 0o700)
+		if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := open(t, s, diskOptions(t, dir, 1<<20))
+	written(t, c)
+	for _, path := range mine {
+		if _, err := os.Lstat(path); err == nil {
+			t.Errorf("%s is left over", path)
+		}
+	}
+	for _, path := range users {
+		if _, err := os.Lstat(path); err != nil {
+			t.Errorf("a file of the user is gone: %v", err)
+		}
+	}
+}
+
+func TestFullDiskEndsTheWritingOnly(t *testing.T) {
+	s, dir := newStore(), t.TempDir()
+	id, data := s.add("k", "e", 10*testBlock)
+	var log syncBuffer
+	o := diskOptions(t, dir, 1<<30)
+	o.Log = slog.New(slog.NewTextHandler(&log, nil))
+	c := open(t, s, o)
+	writes := 0 // only the writer counts
+	c.disk.pwrite = func(f *os.File, p []byte, off int64) error {
+		if writes++; writes > 5 { // a header and two blocks
+			return &os.PathError{Op: "write", Path: f.Name(), Err: syscall.ENOSPC}
+		}
+		return pwrite(f, p, off)
+	}
+	r := c.Reader(id, int64(len(data)))
+	defer r.Close()
+	for range 2 {
+		for off := 0; off < len(data); off += testBlock {
+			mustRead(t, r, data, off, testBlock)
+			written(t, c)
+		}
+	}
+	if got := strings.Count(log.String(), "\n"); got != 1 || !strings.Contains(log.String(), "disk cache is off") {
+		t.Errorf("log: %s", log.String())
+	}
+	r.Close()
+	closeAndCheck(t, c, s)
+	if asked := rereads(t, s, dir, id, data); asked != 8*testBlock {
+		t.Errorf("%d blocks were fetched again", asked/testBlock)
+	}
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// A disk that hangs holds up no reader; blocks beyond the queue are not cached.
+func TestASlowDiskHoldsUpNobody(t *testing.T) {
+	s, dir := newStore(), t.TempDir()
+	id, data := s.add("k", "e", 64*testBlock)
+	c := open(t, s, diskOptions(t, dir, 1<<30))
+	gate := make(chan struct{})
+	c.disk.pwrite = func(f *os.File, p []byte, off int64) error { <-gate; return pwrite(f, p, off) }
+	r := c.Reader(id, int64(len(data)))
+	defer r.Close()
+	mustRead(t, r, data, 0, len(data))
+	if st := c.Stats(); st.Dropped < 64-8-2 {
+		t.Errorf("%+v", st)
+	}
+	close(gate)
+	written(t, c)
+}
+
+func TestUnusableFolder(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := New(Options{Fetcher: newStore(), Dir: filepath.Join(file, "cache"), Disk: budget.NewDisk(1)})
+	if !object.Is(err, object.KindNotDir) {
+		t.Errorf("a folder below a file: %v", err)
+	}
+}
+
+// More versions than the memory may know push out the oldest.
+func TestEntriesAreBounded(t *testing.T) {
+	s, dir := newStore(), t.TempDir()
+	c := open(t, s, diskOptions(t, dir, 1<<30))
+	c.disk.maxEntries = 5
+	for i := range 12 {
+		id, data := s.add(fmt.Sprint(i), "e", 10)
+		r := c.Reader(id, 10)
+		mustRead(t, r, data, 0, 10)
+		r.Close()
+		written(t, c)
+	}
+	if got := len(cacheFiles(t, dir, dataSuffix)); got != 5 {
+		t.Errorf("%d versions on disk", got)
+	}
+}
+
+// Readers, writer, evictions for lack of space, pressure, drops and adoptions at once.
+func TestDiskStress(t *testing.T) {
+	s, dir := newStore(), t.TempDir()
+	o := diskOptions(t, dir, 30*testBlock)
+	o.Memory = 16 * testBlock
+	var ids []object.ID
+	for i := range 8 {
+		id, _ := s.add(fmt.Sprint("k", i), "e", (i+1)*testBlock+i)
+		ids = append(ids, id)
+	}
+	for round := range 3 { // the later ones start with what is there
+		if round > 0 {
+			o.Disk = budget.NewDisk(30 * testBlock)
+		}
+		c := open(t, s, o)
+		var wg sync.WaitGroup
+		for w := range 6 {
+			wg.Go(func() {
+				for i := range 40 {
+					id := ids[(i*7+w*3)%len(ids)]
+					data := s.mu.objects[id]
+					r := c.Reader(id, int64(len(data)))
+					mustRead(t, r, data, 0, len(data))
+					r.Close()
+					switch {
+					case w == 0 && i%5 == 0:
+						c.Drop(id)
+					case w == 1 && i%3 == 0 && o.Disk.Reserve(10*testBlock) == nil:
+						o.Disk.Release(10 * testBlock)
+					case w == 2 && i%4 == 0:
+						adoptData(t, c, o.Disk, id, data, fmt.Sprint(i))
+					}
+				}
+			})
+		}
+		wg.Wait()
+		closeAndCheck(t, c, s)
+	}
+}
+
+func adoptData(t *testing.T, c *Cache, disk *budget.Disk, id object.ID, data []byte, tag string) {
+	reserved := pages(int64(len(data)))
+	if disk.Reserve(reserved) != nil {
+		return
+	}
+	path := filepath.Join(c.o.Dir, "staged"+tag)
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Error(err)
+	}
+	if err := c.Adopt(id, int64(len(data)), path, reserved); err != nil {
+		t.Error(err)
+		disk.Release(reserved)
+	}
+}
+
+func TestAdoptIsReadWithoutAFetch(t *testing.T) {
+	s, dir := newStore(), t.TempDir()
+	id, data := s.add("k", "e", 5*testBlock+1)
+	o := diskOptions(t, dir, 1<<20)
+	c := open(t, s, o)
+	gate := make(chan struct{})
+	c.disk.pwrite = func(f *os.File, p []byte, off int64) error { <-gate; return pwrite(f, p, off) }
+	adoptData(t, c, o.Disk, id, data, "x")
+	r := c.Reader(id, int64(len(data)))
+	defer r.Close()
+	mustRead(t, r, data, 0, len(data)) // before there are checksums
+	close(gate)
+	written(t, c)
+	r.Close()
+	closeAndCheck(t, c, s)
+	if asked := rereads(t, s, dir, id, data); asked != 0 {
+		t.Errorf("%d bytes were fetched", asked)
+	}
+	if n, _ := s.gets(); n != 0 {
+		t.Errorf("%d GETs", n)
+	}
+}
+
+func TestAdoptReplacesWhatWasCached(t *testing.T) {
+	s, dir := newStore(), t.TempDir()
+	id, data := s.add("k", "e", 5*testBlock)
+	fillDisk(t, s, dir, id, data)
+	o := diskOptions(t, dir, 1<<20)
+	c := open(t, s, o)
+	adoptData(t, c, o.Disk, id, data, "x")
+	written(t, c)
+	if used, _ := o.Disk.Usage(); used != 5*testBlock+page {
+		t.Errorf("%d bytes are counted", used)
+	}
+}
+
+// A process that ends before the checksums are written leaves bytes that nobody
+// vouches for.
+func TestAdoptedWithoutChecksumsIsForgottenByTheNextProcess(t *testing.T) {
+	s, dir := newStore(), t.TempDir()
+	id, data := s.add("k", "e", 5*testBlock)
+	o := diskOptions(t, dir, 1<<20)
+	c := open(t, s, o)
+	c.disk.pwrite = func(*os.File, []byte, int64) error { return syscall.EIO }
+	adoptData(t, c, o.Disk, id, data, "x")
+	await(t, "the writer gives up", c.disk.off.Load)
+	closeAndCheck(t, c, s)
+	if asked := rereads(t, s, dir, id, data); asked != int64(len(data)) {
+		t.Errorf("%d bytes were fetched", asked)
+	}
+}
+
+func TestAdoptedFileThatIsDamagedIsForgotten(t *testing.T) {
+	s, dir := newStore(), t.TempDir()
+	id, data := s.add("k", "e", 5*testBlock)
+	o := diskOptions(t, dir, 1<<20)
+	c := open(t, s, o)
+	c.disk.pwrite = func(*os.File, []byte, int64) error { return syscall.EIO }
+	adoptData(t, c, o.Disk, id, data, "x")
+	os.Truncate(cacheFiles(t, dir, dataSuffix)[0], 2*testBlock)
+	r := c.Reader(id, int64(len(data)))
+	defer r.Close()
+	mustRead(t, r, data, 0, len(data))
+	await(t, "the writer gives up", c.disk.off.Load)
+	if used, _ := o.Disk.Usage(); used != 0 {
+		t.Errorf("%d bytes are counted", used)
+	}
+}
+
+// While the writer makes its index, an adopted file is served as before.
+func TestRegressionAdoptedFileWithAnIndexInTheMaking(t *testing.T) {
+	s, dir := newStore(), t.TempDir()
+	id, data := s.add("k", "e", 5*testBlock)
+	o := diskOptions(t, dir, 1<<20)
+	c := open(t, s, o)
+	gate, begun := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	c.disk.pwrite = func(f *os.File, p []byte, off int64) error {
+		once.Do(func() { close(begun) })
+		<-gate
+		return pwrite(f, p, off)
+	}
+	adoptData(t, c, o.Disk, id, data, "x")
+	<-begun // the index is there, and empty
+	r := c.Reader(id, int64(len(data)))
+	defer r.Close()
+	mustRead(t, r, data, 0, len(data))
+	close(gate)
+	written(t, c)
+	if n, _ := s.gets(); n != 0 {
+		t.Errorf("%d GETs", n)
+	}
+}
+
+func TestAdoptFailsWithoutHarm(t *testing.T) {
+	s, dir := newStore(), t.TempDir()
+	id, data := s.add("k", "e", 100)
+	o := diskOptions(t, dir, 1<<20)
+	c := open(t, s, o)
+	path := filepath.Join(dir, "staged")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	noDisk := open(t, s, Options{})
+	for name, err := range map[string]error{
+		"no disk":    noDisk.Adopt(id, 100, path, page),
+		"no ETag":    c.Adopt(object.ID{Key: "k"}, 100, path, page),
+		"wrong size": c.Adopt(id, 101, path, page),
+		"no file":    c.Adopt(id, 100, path+"x", page),
+		"a folder":   c.Adopt(id, 100, dir, page),
+		"negative":   c.Adopt(id, 100, path, -1),
+	} {
+		if err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Error(err)
+	}
+	if used, _ := o.Disk.Usage(); used != 0 {
+		t.Errorf("%d bytes are counted", used)
+	}
+	r := c.Reader(id, 100)
+	defer r.Close()
+	mustRead(t, r, data, 0, 100)
+	closeAndCheck(t, c, s)
+	if err := c.Adopt(id, 100, path, page); !object.Is(err, object.KindCanceled) {
+		t.Errorf("closed: %v", err)
+	}
+}
+
+// Reads go to the disk cache of an earlier process before the scan has come by.
+func TestReadyBeforeTheScan(t *testing.T) {
+	s, dir := newStore(), t.TempDir()
+	id, data := s.add("k", "e", 5*testBlock)
+	fillDisk(t, s, dir, id, data)
+	s.forget()
+	d := &diskCache{dir: dir, blockSize: testBlock, budget: budget.NewDisk(1 << 20), log: slog.New(slog.DiscardHandler)}
+	d.mu.entries = make(map[name]*entry)
+	d.mu.live = newEntryList()
+	sess := d.open(nameOf(id), int64(len(data)))
+	defer sess.close()
+	p := make([]byte, testBlock)
+	if !sess.read(3, p) || !bytes.Equal(p, data[3*testBlock:4*testBlock]) {
+		t.Error("the block is not there")
+	}
+	if d.open(nameOf(object.ID{Key: "other"}), 5) != nil {
+		t.Error("an object that is not there was found")
+	}
+	d.scan(context.Background())
+	checkDisk(t, d)
+	if used, _ := d.budget.Usage(); used != 5*testBlock+page {
+		t.Errorf("%d bytes are counted", used)
+	}
+}

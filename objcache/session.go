@@ -1,0 +1,217 @@
+package objcache
+
+import (
+	"errors"
+	"hash/crc32"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxDamageLines bounds the lines in the log about damaged blocks.
+const maxDamageLines = 20
+
+// session is the open files of an entry. A nil session has no blocks. The files stay
+// readable when the entry is removed; one goroutine uses a session.
+type session struct {
+	d     *diskCache
+	e     *entry
+	size  int64
+	data  *os.File
+	index *os.File // nil: an adopted file without checksums as yet
+}
+
+// open opens what the disk has of a version; nil if that is nothing.
+func (d *diskCache) open(n name, size int64) *session {
+	e := d.find(n, size)
+	if e == nil {
+		return nil
+	}
+	return d.openEntry(e)
+}
+
+// openEntry opens the files of a live entry; nil if it is not, or they are not there.
+func (d *diskCache) openEntry(e *entry) *session {
+	s := &session{d: d, e: e}
+	var err error
+	if s.data, err = os.OpenFile(d.path(e.name, dataSuffix), os.O_RDWR, 0); err != nil {
+		return nil
+	}
+	if s.index, err = os.OpenFile(d.path(e.name, indexSuffix), os.O_RDWR, 0); err != nil {
+		s.index = nil
+	}
+	// The files at these paths belong to e only while it is live.
+	d.mu.Lock()
+	alive, whole := e.state == live, e.whole
+	s.size = e.size
+	stale := time.Since(e.used) > touchAfter
+	if stale {
+		e.used = time.Now()
+	}
+	d.mu.Unlock()
+	if s.index != nil {
+		if size, ok := readHeader(s.index, e.name, d.blockSize); !ok || size != s.size {
+			s.index.Close() // that of an adopted file may be just in the making
+			s.index = nil
+		}
+	}
+	if !alive || s.index == nil && !whole {
+		s.close()
+		return nil
+	}
+	if stale && s.index != nil {
+		now := unix.NsecToTimeval(time.Now().UnixNano())
+		_ = unix.Futimes(int(s.index.Fd()), []unix.Timeval{now, now}) // the order of eviction is a hint
+	}
+	return s
+}
+
+func (s *session) close() {
+	if s == nil {
+		return
+	}
+	s.data.Close() // nothing is lost with an error: every block has its checksum
+	if s.index != nil {
+		s.index.Close()
+	}
+}
+
+// blockLen returns the length of a block in bytes.
+func (s *session) blockLen(index int64) int64 {
+	return min(s.d.blockSize, s.size-index*s.d.blockSize)
+}
+
+// crc returns the checksum of a block as recorded; false if there is none.
+func (s *session) crc(index int64) (uint32, bool) {
+	if s == nil || s.index == nil {
+		return 0, false
+	}
+	var r record
+	if _, err := s.index.ReadAt(r[:], recordOffset(index)); err != nil {
+		return 0, false
+	}
+	return r.crc(index)
+}
+
+// has reports whether the block is said to be there.
+func (s *session) has(index int64) bool {
+	if _, ok := s.crc(index); ok {
+		return true
+	}
+	return s.trusted()
+}
+
+// trusted reports whether blocks without a record are valid, too.
+func (s *session) trusted() bool {
+	if s == nil {
+		return false
+	}
+	s.d.mu.Lock()
+	defer s.d.mu.Unlock()
+	return s.e.state == live && s.e.whole
+}
+
+// read fills p, which is as long as the block, and returns whether the bytes are those
+// of the object. A block that is not right is given up.
+func (s *session) read(index int64, p []byte) bool {
+	want, recorded := s.crc(index)
+	if !recorded && !s.trusted() {
+		return false
+	}
+	_, err := s.data.ReadAt(p, index*s.d.blockSize)
+	if err == nil && (!recorded || crc32.Checksum(p, castagnoli) == want) {
+		return true
+	}
+	if s.d.damaged.Add(1) <= maxDamageLines {
+		s.d.log.Warn("a block of the disk cache is damaged and will be fetched again",
+			"file", s.data.Name(), "block", index, "err", err)
+	}
+	s.discard(index)
+	return false
+}
+
+// discard gives up a block whose bytes are wrong. In an adopted file, whose blocks are
+// believed without a record, that means all.
+func (s *session) discard(index int64) {
+	d, e := s.d, s.e
+	e.io.Lock()
+	defer e.io.Unlock()
+	d.mu.Lock()
+	if e.whole {
+		retired := d.retireLocked(e)
+		d.mu.Unlock()
+		if retired {
+			d.remove(e)
+		}
+		return
+	}
+	d.mu.Unlock()
+	if _, ok := s.crc(index); !ok {
+		return
+	}
+	var none record
+	if err := d.pwrite(s.index, none[:], recordOffset(index)); err != nil {
+		return // it is found damaged again next time
+	}
+	s.punch(index)
+	d.credit(e, -pages(s.blockLen(index)))
+}
+
+// punch gives the space of a block back to the file system, which may not be able to.
+func (s *session) punch(index int64) {
+	const mode = unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE
+	_ = unix.Fallocate(int(s.data.Fd()), mode, index*s.d.blockSize, s.blockLen(index))
+}
+
+// credit adds n bytes, already reserved, to what a live entry holds of the budget. Of
+// one that is gone, they go back. A negative n is released.
+func (d *diskCache) credit(e *entry, n int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case e.state == live:
+		e.reserved += n
+		if n < 0 {
+			d.budget.Release(-n)
+		}
+	case n > 0:
+		d.budget.Release(n)
+	}
+}
+
+// write stores a block that is not there yet.
+func (s *session) write(index int64, p []byte) error {
+	d := s.d
+	s.e.io.Lock()
+	defer s.e.io.Unlock()
+	if s.index == nil || s.has(index) {
+		return nil
+	}
+	cost := pages(int64(len(p)))
+	if !d.reserve(cost, s.e) {
+		return nil
+	}
+	err := d.pwrite(s.data, p, index*d.blockSize)
+	if err == nil {
+		r := makeRecord(index, crc32.Checksum(p, castagnoli))
+		err = d.pwrite(s.index, r[:], recordOffset(index))
+	}
+	if err != nil {
+		s.punch(index)
+		d.budget.Release(cost)
+		return err
+	}
+	d.credit(s.e, cost)
+	return nil
+}
+
+func pwrite(f *os.File, p []byte, off int64) error {
+	_, err := f.WriteAt(p, off)
+	return err
+}
+
+// tooBig reports whether an error is about one file only: it is over the limit of the
+// file system.
+func tooBig(err error) bool { return errors.Is(err, syscall.EFBIG) }
