@@ -18,7 +18,7 @@ build: ## bin/s3mount
 	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/s3mount ./cmd/s3mount
 
 demo: ## build, install what is missing, mount a bucket of an embedded server and take the tour
-	test/install-deps.sh fuse3
+	test/install-deps.sh fuse3 rsync
 	$(MAKE) --no-print-directory build
 	bin/s3mount demo --check
 

@@ -241,3 +241,13 @@ func (h *Handle) Grow(ctx context.Context, size int64) error {
 	}
 	return h.n.truncate(ctx, size)
 }
+
+// Truncate is ftruncate: it sets the size, which the next Flush or Fsync stores.
+func (h *Handle) Truncate(ctx context.Context, size int64) error {
+	if !h.write {
+		return object.Errorf(object.KindInvalid, "ftruncate", h.fs.keyOf(h.n), "opened for reading")
+	}
+	h.n.mu.Lock()
+	defer h.n.mu.Unlock()
+	return h.n.truncate(ctx, size)
+}

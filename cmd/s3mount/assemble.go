@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"runtime/debug"
+	"time"
 
 	"github.com/s3mount/s3mount/config"
 	"github.com/s3mount/s3mount/fusefs"
@@ -19,7 +20,7 @@ import (
 
 // openRemote finds the remote that a path names, in the config file or on the command
 // line, and connects to it. It sends no request.
-func (g *globals) openRemote(ctx context.Context, place config.RemotePath, log *slog.Logger) (*s3remote.Client, error) {
+func (g *globals) openRemote(ctx context.Context, place config.RemotePath, retryFor time.Duration, log *slog.Logger) (*s3remote.Client, error) {
 	file := &config.File{Getenv: g.getenv}
 	if place.Backend == "" {
 		path, err := config.Find(g.config, g.getenv)
@@ -42,7 +43,7 @@ func (g *globals) openRemote(ctx context.Context, place config.RemotePath, log *
 	if err != nil {
 		return nil, fmt.Errorf("remote %s: %w", remote.Name(), err)
 	}
-	c.Log = log
+	c.Log, c.RetryDeadline = log, retryFor
 	return s3remote.New(ctx, c)
 }
 

@@ -53,7 +53,7 @@ func (g *globals) mount(ctx context.Context, place, dir string, o *mountOptions)
 		return err
 	}
 	defer closeLog()
-	bucket, name, err := g.openBucket(ctx, place, log)
+	bucket, name, err := g.openBucket(ctx, place, o.retryFor, log)
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (g *globals) mount(ctx context.Context, place, dir string, o *mountOptions)
 }
 
 // openBucket connects to the bucket and prefix that a path names.
-func (g *globals) openBucket(ctx context.Context, place string, log *slog.Logger) (*s3remote.Bucket, string, error) {
+func (g *globals) openBucket(ctx context.Context, place string, retryFor time.Duration, log *slog.Logger) (*s3remote.Bucket, string, error) {
 	p, err := config.ParsePath(place)
 	if err != nil {
 		return nil, "", usageError{err}
@@ -69,7 +69,7 @@ func (g *globals) openBucket(ctx context.Context, place string, log *slog.Logger
 	if p.Bucket == "" {
 		return nil, "", usageError{fmt.Errorf("%s names no bucket: write %sbucket", p, p)}
 	}
-	client, err := g.openRemote(ctx, p, log)
+	client, err := g.openRemote(ctx, p, retryFor, log)
 	if err != nil {
 		return nil, "", err
 	}

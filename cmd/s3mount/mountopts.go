@@ -22,6 +22,7 @@ type mountOptions struct {
 	dirMode      octal
 	dirCacheTime time.Duration
 	attrTimeout  time.Duration
+	retryFor     time.Duration
 	memory       size
 	cacheSize    size
 	cacheDir     string
@@ -31,7 +32,7 @@ func defaultMountOptions(getenv func(string) string) mountOptions {
 	return mountOptions{
 		uid: uint32(os.Geteuid()), gid: uint32(os.Getegid()),
 		fileMode: 0o644, dirMode: 0o755,
-		dirCacheTime: 10 * time.Second, attrTimeout: time.Second,
+		dirCacheTime: 10 * time.Second, attrTimeout: time.Second, retryFor: 2 * time.Minute,
 		memory: 256 << 20, cacheSize: 10 << 30, cacheDir: defaultCacheDir(getenv),
 	}
 }
@@ -58,6 +59,7 @@ func (o *mountOptions) addFlags(f *pflag.FlagSet) {
 	f.Var(&o.dirMode, "dir-mode", "permissions of folders that name none")
 	f.DurationVar(&o.dirCacheTime, "dir-cache-time", o.dirCacheTime, "how long listings and attributes are trusted; 0 asks at every open")
 	f.DurationVar(&o.attrTimeout, "attr-timeout", o.attrTimeout, "how long the kernel trusts names and attributes without asking")
+	f.DurationVar(&o.retryFor, "retry-for", o.retryFor, "how long a request that fails is repeated before the operation fails")
 	f.Var(&o.memory, "memory", "limit of memory for blocks, listings and requests")
 	f.Var(&o.cacheSize, "cache-size", "limit of local disk for cached blocks and for files being written")
 	f.StringVar(&o.cacheDir, "cache-dir", o.cacheDir, "`DIR` for cached blocks and files being written")
@@ -78,6 +80,8 @@ func (o *mountOptions) validate() error {
 		return usageError{errors.New("--dir-cache-time is negative")}
 	case o.attrTimeout < 0:
 		return usageError{errors.New("--attr-timeout is negative")}
+	case o.retryFor <= 0:
+		return usageError{errors.New("--retry-for must be more than 0")}
 	case o.cacheDir == "":
 		return usageError{errors.New("--cache-dir is empty")}
 	}

@@ -1,0 +1,101 @@
+package e2e
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/s3mount/s3mount/object"
+	"github.com/s3mount/s3mount/test/semantics"
+)
+
+func TestKeysThatAreNoNames(t *testing.T) {
+	semantics.Claim(t,
+		"An empty component, as in a//b or /a, is shown as %s3-empty.",
+		"The components . and .. are shown as %s3-dot and %s3-dotdot.",
+		"A file x beside a folder x/ is shown as %s3-file-x; the folder keeps the plain name.",
+		"A marker that holds data is shown inside its folder as the file %s3-empty.",
+		"A component of more than 255 bytes is shown as nested folders: %s3-part-t and its first 100 bytes, and in there the rest.",
+		"A component that itself begins with %s3- is shown with %s3-raw- in front.",
+		"Newlines, control characters and bytes that are not UTF-8 are shown as they are.")
+	m, b := newMount(t, pool.Embedded(t))
+	long := strings.Repeat("long", 80)
+	for key, path := range map[string]string{
+		"a//b":            "a/%s3-empty/b",
+		"/lead":           "%s3-empty/lead",
+		"./x":             "%s3-dot/x",
+		"up/../y":         "up/%s3-dotdot/y",
+		"clash":           "%s3-file-clash",
+		"clash/inside":    "clash/inside",
+		"data/":           "data/%s3-empty",
+		long:              "%s3-part-t" + long[:100] + "/" + long[100:],
+		"%s3-empty":       "%s3-raw-%s3-empty",
+		"new\nline\x01":   "new\nline\x01",
+		"plain space+%é":  "plain space+%é",
+		"trailing dot./.": "trailing dot./%s3-dot",
+	} {
+		put(t, b, key, "content of "+key, nil)
+		same(t, "read of "+path, read(t, m.Dir+"/"+path), "content of "+key)
+	}
+	shown := walk(t, m.Dir)
+	for _, key := range keys(t, b) {
+		if !shown["content of "+key] {
+			t.Errorf("the key %q is shown nowhere", key)
+		}
+	}
+	same(t, "files shown", len(shown), len(keys(t, b)))
+	write(t, m.Dir+"/a/%s3-empty/b", "edited")
+	same(t, "an edited odd key", get(t, b, "a//b"), "edited")
+	must(t, os.Rename(m.Dir+"/a/%s3-empty/b", m.Dir+"/tame"))
+	same(t, "an odd key renamed away", get(t, b, "tame"), "edited")
+	must(t, os.Remove(m.Dir+"/%s3-file-clash"))
+	if _, err := b.Head(context.Background(), "clash"); !object.Is(err, object.KindNotFound) {
+		t.Errorf("the removed odd key: %v", err)
+	}
+	same(t, "the folder beside it", read(t, m.Dir+"/clash/inside"), "content of clash/inside")
+}
+
+// walk reads all files below a folder and returns the set of their contents.
+func walk(t testing.TB, dir string) map[string]bool {
+	t.Helper()
+	contents := map[string]bool{}
+	for _, name := range names(t, dir) {
+		path := dir + "/" + name
+		st, err := os.Lstat(path)
+		must(t, err)
+		if st.IsDir() {
+			for c := range walk(t, path) {
+				contents[c] = true
+			}
+			continue
+		}
+		contents[read(t, path)] = true
+	}
+	return contents
+}
+
+func TestNonUTF8Keys(t *testing.T) {
+	semantics.Claim(t, "Newlines, control characters and bytes that are not UTF-8 are shown as they are.")
+	m, b := newMount(t, pool.Ceph(t))
+	put(t, b, "byte\xff", "x", nil)
+	same(t, "its name", strings.Join(names(t, m.Dir), " "), "byte\xff")
+	same(t, "its content", read(t, m.Dir+"/byte\xff"), "x")
+	write(t, m.Dir+"/other\xfe", "y")
+	same(t, "one that the mount wrote", get(t, b, "other\xfe"), "y")
+}
+
+func TestReservedNames(t *testing.T) {
+	semantics.Claim(t, "Creating a name that begins with %s3- is EINVAL unless it is the shown form of a key that may be made.")
+	m, b := newMount(t, pool.Embedded(t))
+	for _, name := range []string{"%s3-", "%s3-whatever", "%s3-file-x", "%s3-part-tx"} {
+		wantErrno(t, name, os.WriteFile(m.Dir+"/"+name, nil, 0o644), unix.EINVAL)
+		wantErrno(t, "mkdir "+name, os.Mkdir(m.Dir+"/"+name, 0o755), unix.EINVAL)
+	}
+	must(t, os.Mkdir(m.Dir+"/d", 0o755))
+	must(t, os.Mkdir(m.Dir+"/d/%s3-empty", 0o755))
+	write(t, m.Dir+"/d/%s3-empty/x", "x")
+	same(t, "the key", get(t, b, "d//x"), "x")
+}

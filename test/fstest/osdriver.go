@@ -1,0 +1,61 @@
+package fstest
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// OS drives a directory of this machine: a mount, or a local folder as the reference.
+type OS struct{ Root string }
+
+func (d OS) at(path string) string { return filepath.Join(d.Root, path) }
+
+// Open implements Driver, as do the methods that follow.
+func (d OS) Open(path string, flag int, mode os.FileMode) (File, error) {
+	f, err := os.OpenFile(d.at(path), flag, mode)
+	if err != nil {
+		return nil, err // not a nil *os.File in an interface
+	}
+	return f, nil
+}
+
+func (d OS) Mkdir(path string, mode os.FileMode) error { return os.Mkdir(d.at(path), mode) }
+func (d OS) Unlink(path string) error                  { return unix.Unlink(d.at(path)) }
+func (d OS) Rmdir(path string) error                   { return unix.Rmdir(d.at(path)) }
+func (d OS) Rename(from, to string) error              { return unix.Rename(d.at(from), d.at(to)) }
+func (d OS) Symlink(target, path string) error         { return os.Symlink(target, d.at(path)) }
+func (d OS) Readlink(path string) (string, error)      { return os.Readlink(d.at(path)) }
+func (d OS) Truncate(path string, size int64) error    { return os.Truncate(d.at(path), size) }
+func (d OS) Chmod(path string, mode os.FileMode) error { return os.Chmod(d.at(path), mode) }
+
+func (d OS) Chtimes(path string, mtime time.Time) error {
+	t := unix.NsecToTimespec(mtime.UnixNano())
+	return unix.UtimesNanoAt(unix.AT_FDCWD, d.at(path), []unix.Timespec{t, t}, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+func (d OS) Lstat(path string) (Stat, error) {
+	st, err := os.Lstat(d.at(path))
+	if err != nil {
+		return Stat{}, err
+	}
+	s := Stat{Mode: st.Mode(), Size: st.Size(), Mtime: st.ModTime()}
+	if st.IsDir() {
+		s.Size = 0
+	}
+	return s, nil
+}
+
+func (d OS) ReadDir(path string) ([]string, error) {
+	f, err := os.Open(d.at(path))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(-1)
+	slices.Sort(names)
+	return names, err
+}

@@ -1,0 +1,277 @@
+package fstest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/s3mount/s3mount/object"
+	"github.com/s3mount/s3mount/vfs"
+)
+
+// VFS drives a vfs.FS in this process, the way the kernel does: it looks names up one
+// by one, checks what the kernel checks before it asks, and gives its references back.
+type VFS struct{ FS *vfs.FS }
+
+// errno turns an error into the errno that a mount gives, for the kinds that the
+// bodies cause.
+func errno(err error) error {
+	if err == nil {
+		return nil
+	}
+	for kind, no := range map[object.Kind]unix.Errno{
+		object.KindNotFound: unix.ENOENT, object.KindExists: unix.EEXIST, object.KindNotDir: unix.ENOTDIR,
+		object.KindIsDir: unix.EISDIR, object.KindNotEmpty: unix.ENOTEMPTY, object.KindLoop: unix.EINVAL,
+		object.KindInvalid: unix.EINVAL, object.KindNameTooLong: unix.ENAMETOOLONG,
+	} {
+		if object.Is(err, kind) {
+			return errors.Join(no, err)
+		}
+	}
+	return err
+}
+
+var ctx = context.Background()
+
+// walk looks a path up. done gives the references back.
+func (d VFS) walk(p string) (e vfs.Entry, done func(), err error) {
+	var held []vfs.NodeID
+	done = func() {
+		for _, n := range held {
+			d.FS.Forget(n, 1)
+		}
+	}
+	a, err := d.FS.GetAttr(ctx, vfs.RootID)
+	e = vfs.Entry{Node: vfs.RootID, Attr: a}
+	for _, name := range strings.Split(path.Clean(p), "/") {
+		if name == "." || err != nil {
+			continue
+		}
+		if !e.Attr.IsDir() {
+			err = unix.ENOTDIR
+			continue
+		}
+		if e, err = d.FS.Lookup(ctx, e.Node, name); err == nil {
+			held = append(held, e.Node)
+		}
+	}
+	if err != nil {
+		done()
+		return e, func() {}, errno(err)
+	}
+	return e, done, nil
+}
+
+// parent looks a path's folder up.
+func (d VFS) parent(p string) (vfs.NodeID, string, func(), error) {
+	dir, name := path.Split(path.Clean(p))
+	e, done, err := d.walk(dir)
+	if err == nil && !e.Attr.IsDir() {
+		done()
+		return 0, "", func() {}, unix.ENOTDIR
+	}
+	return e.Node, name, done, err
+}
+
+type vfsFile struct{ h *vfs.Handle }
+
+// Open implements Driver, as do the methods that follow.
+func (d VFS) Open(p string, flag int, mode os.FileMode) (File, error) {
+	dir, name, done, err := d.parent(p)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	write := flag&unix.O_ACCMODE != os.O_RDONLY
+	e, err := d.FS.Lookup(ctx, dir, name)
+	if object.Is(err, object.KindNotFound) && flag&os.O_CREATE != 0 {
+		e, h, err := d.FS.Create(ctx, dir, name, uint32(mode.Perm()), flag&os.O_EXCL != 0, vfs.Caller{})
+		if err != nil {
+			return nil, errno(err)
+		}
+		d.FS.Forget(e.Node, 1)
+		return vfsFile{h}, nil
+	}
+	if err != nil {
+		return nil, errno(err)
+	}
+	defer d.FS.Forget(e.Node, 1)
+	switch {
+	case flag&os.O_CREATE != 0 && flag&os.O_EXCL != 0:
+		return nil, unix.EEXIST
+	case e.Attr.IsSymlink():
+		return nil, unix.ELOOP // the bodies don't follow links
+	}
+	h, _, err := d.FS.Open(ctx, e.Node, write)
+	if err != nil {
+		return nil, errno(err)
+	}
+	if flag&os.O_TRUNC != 0 {
+		zero := int64(0)
+		if _, err := d.FS.SetAttr(ctx, e.Node, vfs.SetAttr{Size: &zero}); err != nil {
+			h.Release()
+			return nil, errno(err)
+		}
+	}
+	return vfsFile{h}, nil
+}
+
+func (f vfsFile) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.h.ReadAt(ctx, p, off)
+	if err == nil && n < len(p) {
+		err = io.EOF
+	}
+	return n, err
+}
+
+func (f vfsFile) WriteAt(p []byte, off int64) (int, error) {
+	p = slices.Clone(p)
+	n, err := f.h.WriteAt(ctx, p, off)
+	for i := range p {
+		p[i] = 0xAA // FUSE uses its buffers again: nobody may keep them
+	}
+	return n, errno(err)
+}
+
+func (f vfsFile) Truncate(size int64) error { return f.h.Truncate(ctx, size) }
+func (f vfsFile) Sync() error               { return errno(f.h.Fsync(ctx)) }
+
+func (f vfsFile) Close() error {
+	defer f.h.Release()
+	return errno(f.h.Flush(ctx))
+}
+
+func (d VFS) Mkdir(p string, mode os.FileMode) error {
+	dir, name, done, err := d.parent(p)
+	if err != nil {
+		return err
+	}
+	defer done()
+	e, err := d.FS.Mkdir(ctx, dir, name, uint32(mode.Perm()), vfs.Caller{})
+	if err == nil {
+		d.FS.Forget(e.Node, 1)
+	}
+	return errno(err)
+}
+
+func (d VFS) Unlink(p string) error {
+	dir, name, done, err := d.parent(p)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return errno(d.FS.Unlink(ctx, dir, name))
+}
+
+func (d VFS) Rmdir(p string) error {
+	dir, name, done, err := d.parent(p)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return errno(d.FS.Rmdir(ctx, dir, name))
+}
+
+func (d VFS) Rename(from, to string) error {
+	fd, fn, fdone, err := d.parent(from)
+	if err != nil {
+		return err
+	}
+	defer fdone()
+	td, tn, tdone, err := d.parent(to)
+	if err != nil {
+		return err
+	}
+	defer tdone()
+	return errno(d.FS.Rename(ctx, fd, fn, td, tn, false))
+}
+
+func (d VFS) Symlink(target, p string) error {
+	dir, name, done, err := d.parent(p)
+	if err != nil {
+		return err
+	}
+	defer done()
+	e, err := d.FS.Symlink(ctx, dir, name, target, vfs.Caller{})
+	if err == nil {
+		d.FS.Forget(e.Node, 1)
+	}
+	return errno(err)
+}
+
+func (d VFS) Readlink(p string) (string, error) {
+	e, done, err := d.walk(p)
+	if err != nil {
+		return "", err
+	}
+	defer done()
+	target, err := d.FS.Readlink(ctx, e.Node)
+	return target, errno(err)
+}
+
+func (d VFS) Lstat(p string) (Stat, error) {
+	e, done, err := d.walk(p)
+	if err != nil {
+		return Stat{}, err
+	}
+	defer done()
+	s := Stat{Mode: os.FileMode(e.Attr.Mode & 0o777), Size: e.Attr.Size, Mtime: e.Attr.Mtime}
+	switch {
+	case e.Attr.IsDir():
+		s.Mode |= os.ModeDir
+		s.Size = 0
+	case e.Attr.IsSymlink():
+		s.Mode |= os.ModeSymlink
+	}
+	return s, nil
+}
+
+func (d VFS) ReadDir(p string) (names []string, err error) {
+	e, done, err := d.walk(p)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	h, err := d.FS.OpenDir(ctx, e.Node)
+	if err != nil {
+		return nil, errno(err)
+	}
+	defer d.FS.ReleaseDir(h)
+	err = h.Read(ctx, 2, true, func(e vfs.DirEntry) bool {
+		if e.Node != 0 {
+			d.FS.Forget(e.Node, 1)
+		}
+		names = append(names, e.Name)
+		return true
+	})
+	slices.Sort(names)
+	return names, errno(err)
+}
+
+func (d VFS) set(p string, s vfs.SetAttr) error {
+	e, done, err := d.walk(p)
+	if err != nil {
+		return err
+	}
+	defer done()
+	_, err = d.FS.SetAttr(ctx, e.Node, s)
+	return errno(err)
+}
+
+func (d VFS) Truncate(p string, size int64) error { return d.set(p, vfs.SetAttr{Size: &size}) }
+
+func (d VFS) Chmod(p string, mode os.FileMode) error {
+	m := uint32(mode.Perm())
+	return d.set(p, vfs.SetAttr{Mode: &m})
+}
+
+func (d VFS) Chtimes(p string, mtime time.Time) error {
+	return d.set(p, vfs.SetAttr{Mtime: &mtime, Atime: &mtime})
+}
