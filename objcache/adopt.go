@@ -12,19 +12,8 @@ import (
 
 // adopt is Cache.Adopt.
 func (d *diskCache) adopt(id object.ID, size int64, path string, reserved int64) error {
-	fail := func(err error) error {
-		return object.Errorf(object.KindOther, "adopt", id.Key, "%w", err)
-	}
-	if reserved < 0 {
-		return object.Errorf(object.KindInvalid, "adopt", id.Key, "%d bytes reserved", reserved)
-	}
-	st, err := os.Lstat(path)
-	if err != nil {
-		return fail(err)
-	}
-	if !st.Mode().IsRegular() || st.Size() != size {
-		return object.Errorf(object.KindInvalid, "adopt", id.Key,
-			"%s has %d bytes (%s), the object has %d", path, st.Size(), st.Mode().Type(), size)
+	if err := adoptable(id, size, path, reserved); err != nil {
+		return err
 	}
 	d.mu.Lock()
 	closed := d.mu.closed
@@ -39,7 +28,7 @@ func (d *diskCache) adopt(id object.ID, size int64, path string, reserved int64)
 		delete(d.mu.entries, n)
 		close(e.settled)
 		d.mu.Unlock()
-		return fail(err)
+		return object.Errorf(object.KindOther, "adopt", id.Key, "%w", err)
 	}
 	d.mu.Lock()
 	e.size, e.reserved, e.whole = size, reserved, true
@@ -50,6 +39,22 @@ func (d *diskCache) adopt(id object.ID, size int64, path string, reserved int64)
 	select {
 	case d.wake <- struct{}{}:
 	default: // the writer is told already
+	}
+	return nil
+}
+
+// adoptable returns an error unless path is a file of size bytes.
+func adoptable(id object.ID, size int64, path string, reserved int64) error {
+	if reserved < 0 {
+		return object.Errorf(object.KindInvalid, "adopt", id.Key, "%d bytes reserved", reserved)
+	}
+	st, err := os.Lstat(path)
+	if err != nil {
+		return object.Errorf(object.KindOther, "adopt", id.Key, "%w", err)
+	}
+	if !st.Mode().IsRegular() || st.Size() != size {
+		return object.Errorf(object.KindInvalid, "adopt", id.Key,
+			"%s has %d bytes (%s), the object has %d", path, st.Size(), st.Mode().Type(), size)
 	}
 	return nil
 }

@@ -105,4 +105,5 @@ func (r *Reader) abandonLocked() {
 	}
 }
 
-func ceilDiv(a, b int64) int64 { return (a + b - 1) / b }
+// ceilDiv returns a/b rounded up, for a ≥ 0; no a overflows.
+func ceilDiv(a, b int64) int64 { return a/b + min(a%b, 1) }

@@ -266,7 +266,7 @@ func TestFiftyHandlesInASmallBudget(t *testing.T) {
 }
 
 // A reader that stops reading gives way: another gets its share at once, and all of it
-// when the first was idle for a while.
+// when the first is closed.
 func TestAPausedReaderGivesWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore()
@@ -296,16 +296,15 @@ func TestAPausedReaderGivesWay(t *testing.T) {
 	})
 }
 
+// What readers that stopped hold ahead goes to those who read, after a while.
 func TestIdleAheadIsTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore()
 		c := open(t, s, Options{Memory: 16 * testBlock})
-		var idle []*Reader
 		for i := range 12 {
 			id, data := s.add(fmt.Sprint(i), "e", 3*testBlock)
 			r := c.Reader(id, int64(len(data)))
 			defer r.Close()
-			idle = append(idle, r)
 			mustRead(t, r, data, 0, testBlock)
 			mustRead(t, r, data, testBlock, testBlock)
 			synctest.Wait()

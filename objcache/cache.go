@@ -28,7 +28,8 @@ type Options struct {
 	// and ETag only. Files that the cache did not name itself are left alone.
 	Dir string
 	// Memory is the hard limit, in bytes, for blocks, those in flight included.
-	// 0: 128 MiB. It must hold one block.
+	// 0: 128 MiB. It must hold one block. Whole blocks are outside of the garbage
+	// collector's heap, so a limit set by debug.SetMemoryLimit does not count them.
 	Memory int64
 	// Disk is the budget that the files in Dir draw on. New registers the cache as the
 	// one that gives space back (OnPressure). Needed with Dir.

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -418,152 +420,6 @@ func TestDiskStress(t *testing.T) {
 	}
 }
 
-func adoptData(t *testing.T, c *Cache, disk *budget.Disk, id object.ID, data []byte, tag string) {
-	reserved := pages(int64(len(data)))
-	if disk.Reserve(reserved) != nil {
-		return
-	}
-	path := filepath.Join(c.o.Dir, "staged"+tag)
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Error(err)
-	}
-	if err := c.Adopt(id, int64(len(data)), path, reserved); err != nil {
-		t.Error(err)
-		disk.Release(reserved)
-	}
-}
-
-func TestAdoptIsReadWithoutAFetch(t *testing.T) {
-	s, dir := newStore(), t.TempDir()
-	id, data := s.add("k", "e", 5*testBlock+1)
-	o := diskOptions(t, dir, 1<<20)
-	c := open(t, s, o)
-	gate := make(chan struct{})
-	c.disk.pwrite = func(f *os.File, p []byte, off int64) error { <-gate; return pwrite(f, p, off) }
-	adoptData(t, c, o.Disk, id, data, "x")
-	r := c.Reader(id, int64(len(data)))
-	defer r.Close()
-	mustRead(t, r, data, 0, len(data)) // before there are checksums
-	close(gate)
-	written(t, c)
-	r.Close()
-	closeAndCheck(t, c, s)
-	if asked := rereads(t, s, dir, id, data); asked != 0 {
-		t.Errorf("%d bytes were fetched", asked)
-	}
-	if n, _ := s.gets(); n != 0 {
-		t.Errorf("%d GETs", n)
-	}
-}
-
-func TestAdoptReplacesWhatWasCached(t *testing.T) {
-	s, dir := newStore(), t.TempDir()
-	id, data := s.add("k", "e", 5*testBlock)
-	fillDisk(t, s, dir, id, data)
-	o := diskOptions(t, dir, 1<<20)
-	c := open(t, s, o)
-	adoptData(t, c, o.Disk, id, data, "x")
-	written(t, c)
-	if used, _ := o.Disk.Usage(); used != 5*testBlock+page {
-		t.Errorf("%d bytes are counted", used)
-	}
-}
-
-// A process that ends before the checksums are written leaves bytes that nobody
-// vouches for.
-func TestAdoptedWithoutChecksumsIsForgottenByTheNextProcess(t *testing.T) {
-	s, dir := newStore(), t.TempDir()
-	id, data := s.add("k", "e", 5*testBlock)
-	o := diskOptions(t, dir, 1<<20)
-	c := open(t, s, o)
-	c.disk.pwrite = func(*os.File, []byte, int64) error { return syscall.EIO }
-	adoptData(t, c, o.Disk, id, data, "x")
-	await(t, "the writer gives up", c.disk.off.Load)
-	closeAndCheck(t, c, s)
-	if asked := rereads(t, s, dir, id, data); asked != int64(len(data)) {
-		t.Errorf("%d bytes were fetched", asked)
-	}
-}
-
-func TestAdoptedFileThatIsDamagedIsForgotten(t *testing.T) {
-	s, dir := newStore(), t.TempDir()
-	id, data := s.add("k", "e", 5*testBlock)
-	o := diskOptions(t, dir, 1<<20)
-	c := open(t, s, o)
-	c.disk.pwrite = func(*os.File, []byte, int64) error { return syscall.EIO }
-	adoptData(t, c, o.Disk, id, data, "x")
-	os.Truncate(cacheFiles(t, dir, dataSuffix)[0], 2*testBlock)
-	r := c.Reader(id, int64(len(data)))
-	defer r.Close()
-	mustRead(t, r, data, 0, len(data))
-	await(t, "the writer gives up", c.disk.off.Load)
-	if used, _ := o.Disk.Usage(); used != 0 {
-		t.Errorf("%d bytes are counted", used)
-	}
-}
-
-// While the writer makes its index, an adopted file is served as before.
-func TestRegressionAdoptedFileWithAnIndexInTheMaking(t *testing.T) {
-	s, dir := newStore(), t.TempDir()
-	id, data := s.add("k", "e", 5*testBlock)
-	o := diskOptions(t, dir, 1<<20)
-	c := open(t, s, o)
-	gate, begun := make(chan struct{}), make(chan struct{})
-	var once sync.Once
-	c.disk.pwrite = func(f *os.File, p []byte, off int64) error {
-		once.Do(func() { close(begun) })
-		<-gate
-		return pwrite(f, p, off)
-	}
-	adoptData(t, c, o.Disk, id, data, "x")
-	<-begun // the index is there, and empty
-	r := c.Reader(id, int64(len(data)))
-	defer r.Close()
-	mustRead(t, r, data, 0, len(data))
-	close(gate)
-	written(t, c)
-	if n, _ := s.gets(); n != 0 {
-		t.Errorf("%d GETs", n)
-	}
-}
-
-func TestAdoptFailsWithoutHarm(t *testing.T) {
-	s, dir := newStore(), t.TempDir()
-	id, data := s.add("k", "e", 100)
-	o := diskOptions(t, dir, 1<<20)
-	c := open(t, s, o)
-	path := filepath.Join(dir, "staged")
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	noDisk := open(t, s, Options{})
-	for name, err := range map[string]error{
-		"no disk":    noDisk.Adopt(id, 100, path, page),
-		"no ETag":    c.Adopt(object.ID{Key: "k"}, 100, path, page),
-		"wrong size": c.Adopt(id, 101, path, page),
-		"no file":    c.Adopt(id, 100, path+"x", page),
-		"a folder":   c.Adopt(id, 100, dir, page),
-		"negative":   c.Adopt(id, 100, path, -1),
-	} {
-		if err == nil {
-			t.Errorf("%s: no error", name)
-		}
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Error(err)
-	}
-	if used, _ := o.Disk.Usage(); used != 0 {
-		t.Errorf("%d bytes are counted", used)
-	}
-	r := c.Reader(id, 100)
-	defer r.Close()
-	mustRead(t, r, data, 0, 100)
-	closeAndCheck(t, c, s)
-	if err := c.Adopt(id, 100, path, page); !object.Is(err, object.KindCanceled) {
-		t.Errorf("closed: %v", err)
-	}
-}
-
 // Reads go to the disk cache of an earlier process before the scan has come by.
 func TestReadyBeforeTheScan(t *testing.T) {
 	s, dir := newStore(), t.TempDir()
@@ -586,5 +442,113 @@ func TestReadyBeforeTheScan(t *testing.T) {
 	checkDisk(t, d)
 	if used, _ := d.budget.Usage(); used != 5*testBlock+page {
 		t.Errorf("%d bytes are counted", used)
+	}
+}
+
+// A size that a server made up, near the end of the numbers, must not turn costs
+// negative.
+func TestRegressionHugeSizeDoesNotOverflow(t *testing.T) {
+	s, dir := newStore(), t.TempDir()
+	s.wrap = func(r object.Range, b []byte) io.Reader { return bytes.NewReader(make([]byte, r.Len)) }
+	s.anySize = true
+	o := diskOptions(t, dir, 1<<30)
+	c := open(t, s, o)
+	for i, size := range []int64{math.MaxInt64, math.MaxInt64 - 1, 1 << 62} {
+		r := c.Reader(object.ID{Key: fmt.Sprint(i), ETag: "e"}, size)
+		for _, off := range []int64{0, 10, 20, size - 3*testBlock, size - 2*testBlock, size - 1} {
+			if _, err := r.ReadAt(context.Background(), make([]byte, testBlock), off); err != nil && err != io.EOF {
+				t.Errorf("size %d, offset %d: %v", size, off, err)
+			}
+		}
+		r.Close()
+	}
+	settled(t, c)
+	if used, _ := o.Disk.Usage(); used != 0 {
+		t.Errorf("%d bytes are counted", used)
+	}
+}
+
+// The buffers of production are not on the heap: they are given back while others are
+// still read.
+func TestMappedBuffers(t *testing.T) {
+	s := newStore()
+	id, data := s.add("k", "e", 40*testBlock+5)
+	s.users.Add(1)
+	c, err := New(Options{Fetcher: s, BlockSize: testBlock, Memory: 8 * testBlock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			r := c.Reader(id, int64(len(data)))
+			defer r.Close()
+			for j := range 200 {
+				mustRead(t, r, data, (i*17+j*7)%41*testBlock, testBlock)
+			}
+		})
+	}
+	wg.Wait()
+	closeAndCheck(t, c, s)
+}
+
+// Copies of the folder, taken at any moment while blocks are written, adopted and
+// evicted, are what a crash leaves: bytes may be missing, never wrong.
+func TestCrashAtAnyMoment(t *testing.T) {
+	s, dir := newStore(), t.TempDir()
+	o := diskOptions(t, filepath.Join(dir, "live"), 40*testBlock)
+	var ids []object.ID
+	for i := range 6 {
+		id, _ := s.add(fmt.Sprint("k", i), "e", (2*i+1)*testBlock+i)
+		ids = append(ids, id)
+	}
+	read := func(t *testing.T, c *Cache, i int) {
+		id := ids[i%len(ids)]
+		r := c.Reader(id, int64(len(s.mu.objects[id])))
+		defer r.Close()
+		mustRead(t, r, s.mu.objects[id], 0, len(s.mu.objects[id]))
+	}
+	c := open(t, s, o)
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+				read(t, c, i)
+				if i%5 == 0 {
+					adoptData(t, c, o.Disk, ids[i%len(ids)], s.mu.objects[ids[i%len(ids)]], fmt.Sprint(i))
+				}
+			}
+		}
+	}()
+	for i := range 10 {
+		crashed := filepath.Join(dir, fmt.Sprint("crashed", i))
+		copyTree(t, o.Dir, crashed)
+		after := open(t, s, diskOptions(t, crashed, 40*testBlock))
+		for j := range ids {
+			read(t, after, j)
+		}
+		closeAndCheck(t, after, s)
+	}
+	close(stop)
+	<-ended
+}
+
+// copyTree copies what is there; files may come and go meanwhile.
+func copyTree(t *testing.T, from, to string) {
+	t.Helper()
+	for _, path := range cacheFiles(t, from, "") {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		rel, _ := filepath.Rel(from, path)
+		os.MkdirAll(filepath.Dir(filepath.Join(to, rel)), 0o700)
+		if err := os.WriteFile(filepath.Join(to, rel), b, 0o600); err != nil {
+			t.Error(err)
+		}
 	}
 }
