@@ -36,6 +36,7 @@ type Client struct {
 		otherQuotes  atomic.Bool        // ETags in conditions of writes: not as the table says
 		noConditions atomic.Bool        // answers 501 to conditions on writes
 		refuses      [opEnd]atomic.Bool // was seen to refuse a write whose condition did not hold
+		exactKeys    atomic.Bool        // keeps "a//b" and "a/../b" apart from "a/b" and "b"
 		listV1       atomic.Bool        // does not know the second form of listings
 		singleDelete atomic.Bool        // does not know DeleteObjects
 	}
@@ -226,15 +227,6 @@ func (b *Bucket) inRegion(o *s3.Options) {
 	if r := b.region.Load(); r != nil {
 		o.Region = *r
 	}
-}
-
-// checkKey refuses a key before the store would, where an SDK's refusal or a request
-// on the bucket itself would come of it.
-func checkKey(op, key string) error {
-	if key == "" {
-		return object.Errorf(object.KindInvalid, op, key, "the key is empty")
-	}
-	return nil
 }
 
 // CreateBucket makes a bucket. One that the account has already is no error.

@@ -42,7 +42,7 @@ var codes = map[string]meaning{
 	"InvalidAccessKeyId": {object.KindCredentials, never}, "SignatureDoesNotMatch": {object.KindCredentials, never},
 	"ExpiredToken": {object.KindCredentials, never}, "InvalidToken": {object.KindCredentials, never},
 	"TokenRefreshRequired": {object.KindCredentials, never}, "InvalidSecurity": {object.KindCredentials, never},
-	"NotSignedUp": {object.KindCredentials, never}, "MissingSecurityHeader": {object.KindCredentials, never},
+	"XAdminUserNotFound": {object.KindCredentials, never}, "NotSignedUp": {object.KindCredentials, never}, "MissingSecurityHeader": {object.KindCredentials, never},
 	"CredentialsNotSupported": {object.KindCredentials, never}, "AuthorizationQueryParametersError": {object.KindCredentials, never},
 
 	"RequestTimeTooSkewed": {object.KindClockSkew, never}, "RequestExpired": {object.KindClockSkew, never},

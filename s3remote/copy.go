@@ -68,10 +68,11 @@ type copying struct {
 
 // planCopy checks the arguments, and looks at the source where that is needed.
 func (b *Bucket) planCopy(ctx context.Context, src object.ID, dst string, o object.CopyOptions) (*copying, error) {
-	for _, key := range []string{src.Key, dst} {
-		if err := checkKey(opCopy, key); err != nil {
-			return nil, err
-		}
+	if err := b.checkKey(ctx, opCopy, src.Key); err != nil {
+		return nil, err
+	}
+	if err := b.checkNewKey(ctx, opCopy, dst); err != nil {
+		return nil, err
 	}
 	if err := checkContentType(opCopy, dst, o.ContentType); err != nil {
 		return nil, err

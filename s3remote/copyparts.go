@@ -25,7 +25,7 @@ func (c *copying) inParts(ctx context.Context) (object.Info, error) {
 	if c.src.ETag == "" { // the parts must be of one version
 		c.src.ETag = bareETag(c.source.ETag)
 	}
-	in, err := c.uploadInput()
+	in, err := c.uploadInput(ctx)
 	if err != nil {
 		return object.Info{}, err
 	}
@@ -48,9 +48,9 @@ func (c *copying) inParts(ctx context.Context) (object.Info, error) {
 
 // uploadInput is the request that begins the copy; it has all that the source has
 // beside its bytes.
-func (c *copying) uploadInput() (*s3.CreateMultipartUploadInput, error) {
+func (c *copying) uploadInput(ctx context.Context) (*s3.CreateMultipartUploadInput, error) {
 	s := c.source
-	in, err := c.b.uploadInput(c.dst, object.PutOptions{ContentType: *c.contentType()})
+	in, err := c.b.uploadInput(ctx, c.dst, object.PutOptions{ContentType: *c.contentType()})
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ import (
 // Delete removes the object under key. Deleting what is not there is no error.
 func (b *Bucket) Delete(ctx context.Context, key string) error {
 	const op = "DeleteObject"
-	if err := checkKey(op, key); err != nil {
+	if err := b.checkKey(ctx, op, key); err != nil {
 		return err
 	}
 	err := b.do(ctx, call{op: op, key: key, try: func(ctx context.Context, _ bool) error {
@@ -45,7 +45,7 @@ func (b *Bucket) DeleteMany(ctx context.Context, keys []string) error {
 	var failed failures
 	var batch, single []string
 	for _, key := range keys {
-		if err := checkKey(opDeleteMany, key); err != nil {
+		if err := b.checkKey(ctx, opDeleteMany, key); err != nil {
 			failed.add(err)
 		} else if inDocument(b.prefix + key) {
 			batch = append(batch, key)

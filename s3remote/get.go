@@ -27,7 +27,7 @@ const opGet = "GetObject"
 // or ends early, it goes on behind the last byte delivered, from the same version.
 // ctx governs the body too. The body is for one goroutine, and the caller closes it.
 func (b *Bucket) Get(ctx context.Context, id object.ID, r object.Range) (io.ReadCloser, error) {
-	if err := checkKey(opGet, id.Key); err != nil {
+	if err := b.checkKey(ctx, opGet, id.Key); err != nil {
 		return nil, err
 	}
 	if r.Off < 0 || r.Len <= 0 {

@@ -16,6 +16,9 @@ import (
 // The store answers without a body, so that some causes cannot be told apart: wrong
 // keys may come as KindPermission, and a missing bucket as KindNotFound. Check can.
 func (b *Bucket) Head(ctx context.Context, key string) (object.Info, error) {
+	if err := b.checkKey(ctx, opHead, key); err != nil {
+		return object.Info{}, err
+	}
 	out, err := b.head(ctx, key)
 	if err != nil {
 		return object.Info{}, err
@@ -23,14 +26,13 @@ func (b *Bucket) Head(ctx context.Context, key string) (object.Info, error) {
 	return headInfo(key, out), nil
 }
 
-// head returns the store's own answer. ContentLength is never nil.
+const opHead = "HeadObject"
+
+// head returns the store's own answer. ContentLength is never nil. The key is not
+// checked.
 func (b *Bucket) head(ctx context.Context, key string) (*s3.HeadObjectOutput, error) {
-	const op = "HeadObject"
-	if err := checkKey(op, key); err != nil {
-		return nil, err
-	}
 	var out *s3.HeadObjectOutput
-	err := b.do(ctx, call{op: op, key: key, try: func(ctx context.Context, _ bool) (err error) {
+	err := b.do(ctx, call{op: opHead, key: key, try: func(ctx context.Context, _ bool) (err error) {
 		out, err = b.client.s3.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.name, Key: b.full(key)}, b.inRegion)
 		if err == nil && (out.ContentLength == nil || *out.ContentLength < 0) {
 			err = &oddAnswerError{"the size is missing"}

@@ -24,12 +24,15 @@ const (
 type quirks struct {
 	name          string
 	needsEndpoint bool
+	mayClean      bool   // may take keys for paths, and "a//b" for "a/b"
+	verify        bool   // may say that an upload was completed although it was not
 	pathStyle     bool   // endpoint/bucket/key instead of bucket.endpoint/key
 	region        string // what an empty region means
 	followRegion  bool   // the store's own hosts follow the region: ask again there
 	trailers      bool   // takes flexible checksums in trailers
 	listV1        bool   // ask for the first form of listings
 	rawMarkers    bool   // a marker in a listing is not URL-encoded where keys are
+	plainUploads  bool   // encodes keys in a listing of uploads if asked to, but does not say so
 	bareMatch     bool   // wants ETags in conditions of writes without quotes
 
 	putCond      support // conditions on PutObject
@@ -39,16 +42,18 @@ type quirks struct {
 
 // providers is the one table of differences. What it says of Ceph was measured on
 // 16.2; DigitalOcean and Dreamhost run Ceph too, in versions of their own, so that
-// only what is harmless elsewhere is taken over. Quotes are found out at run time
-// wherever the table is wrong.
+// only what is harmless elsewhere is taken over. Other may be any store, so that
+// nothing is taken for granted there: versitygw 1.8 with its posix backend cleans keys
+// as paths, and completes uploads that it does not know. Quotes are found out at run
+// time wherever the table is wrong.
 var providers = []quirks{
 	{name: "AWS", region: "us-east-1", followRegion: true},
-	{name: "Ceph", needsEndpoint: true, region: "us-east-1", pathStyle: true, listV1: true, rawMarkers: true, bareMatch: true, completeCond: checked, copyCond: checked},
+	{name: "Ceph", needsEndpoint: true, region: "us-east-1", pathStyle: true, listV1: true, rawMarkers: true, plainUploads: true, bareMatch: true, completeCond: checked, copyCond: checked},
 	{name: "Minio", needsEndpoint: true, region: "us-east-1", pathStyle: true},
-	{name: "DigitalOcean", needsEndpoint: true, region: "us-east-1", completeCond: checked, copyCond: checked},
+	{name: "DigitalOcean", needsEndpoint: true, region: "us-east-1", plainUploads: true, completeCond: checked, copyCond: checked},
 	{name: "Wasabi", needsEndpoint: true, region: "us-east-1", putCond: checked, completeCond: checked, copyCond: checked},
-	{name: "Dreamhost", needsEndpoint: true, region: "us-east-1", completeCond: checked, copyCond: checked},
-	{name: "Other", needsEndpoint: true, region: "us-east-1", pathStyle: true, putCond: checked, completeCond: checked, copyCond: checked},
+	{name: "Dreamhost", needsEndpoint: true, region: "us-east-1", plainUploads: true, completeCond: checked, copyCond: checked},
+	{name: "Other", needsEndpoint: true, region: "us-east-1", pathStyle: true, mayClean: true, verify: true, plainUploads: true, putCond: checked, completeCond: checked, copyCond: checked},
 }
 
 // Providers returns the names of the known providers.

@@ -19,7 +19,7 @@ import (
 // not tell it.
 func (b *Bucket) Put(ctx context.Context, key string, body *io.SectionReader, o object.PutOptions) (object.Info, error) {
 	op := opPut.String()
-	if err := checkKey(op, key); err != nil {
+	if err := b.checkNewKey(ctx, op, key); err != nil {
 		return object.Info{}, err
 	}
 	if err := checkContentType(op, key, o.ContentType); err != nil {

@@ -21,7 +21,7 @@ const maxParts = 10000
 // answer to a first try is lost, an empty upload stays behind beside the one
 // returned.
 func (b *Bucket) CreateUpload(ctx context.Context, key string, o object.PutOptions) (string, error) {
-	in, err := b.uploadInput(key, o)
+	in, err := b.uploadInput(ctx, key, o)
 	if err != nil {
 		return "", err
 	}
@@ -30,8 +30,8 @@ func (b *Bucket) CreateUpload(ctx context.Context, key string, o object.PutOptio
 
 const opCreate = "CreateMultipartUpload"
 
-func (b *Bucket) uploadInput(key string, o object.PutOptions) (*s3.CreateMultipartUploadInput, error) {
-	if err := checkKey(opCreate, key); err != nil {
+func (b *Bucket) uploadInput(ctx context.Context, key string, o object.PutOptions) (*s3.CreateMultipartUploadInput, error) {
+	if err := b.checkNewKey(ctx, opCreate, key); err != nil {
 		return nil, err
 	}
 	if err := checkContentType(opCreate, key, o.ContentType); err != nil {
@@ -69,7 +69,7 @@ func (b *Bucket) createUpload(ctx context.Context, key string, in *s3.CreateMult
 // last. The body is read more than once.
 func (b *Bucket) UploadPart(ctx context.Context, key, uploadID string, number int, body *io.SectionReader) (object.Part, error) {
 	const op = "UploadPart"
-	if err := checkPart(op, key, uploadID, number); err != nil {
+	if err := b.checkPart(ctx, op, key, uploadID, number); err != nil {
 		return object.Part{}, err
 	}
 	part := object.Part{Number: number, Size: body.Size()}
@@ -91,8 +91,8 @@ func (b *Bucket) UploadPart(ctx context.Context, key, uploadID string, number in
 	return part, nil
 }
 
-func checkPart(op, key, uploadID string, number int) error {
-	if err := checkKey(op, key); err != nil {
+func (b *Bucket) checkPart(ctx context.Context, op, key, uploadID string, number int) error {
+	if err := b.checkKey(ctx, op, key); err != nil {
 		return err
 	}
 	if uploadID == "" || number < 1 || number > maxParts {
@@ -114,9 +114,10 @@ func needETag(etag string) error {
 // upload whose completion worked already, but whose answer got lost, works.
 //
 // The Info has the ETag and the size; its LastModified is known only where the
-// store had to be asked anyway.
+// store had to be asked anyway. If the store claims a completion but has something
+// else under key, the error is of KindConflict.
 func (b *Bucket) CompleteUpload(ctx context.Context, key, uploadID string, parts []object.Part, c object.Condition) (object.Info, error) {
-	if err := checkPart(opComplete.String(), key, uploadID, len(parts)); err != nil {
+	if err := b.checkPart(ctx, opComplete.String(), key, uploadID, len(parts)); err != nil {
 		return object.Info{}, err
 	}
 	info := object.Info{Key: key}
@@ -151,10 +152,29 @@ func (b *Bucket) CompleteUpload(ctx context.Context, key, uploadID string, parts
 	if err != nil {
 		return object.Info{}, err
 	}
-	if info.ETag == "" { // Ceph's first answer
-		return b.Head(ctx, key)
+	if info.ETag == "" || b.client.quirks.verify {
+		return b.completed(ctx, key, parts, info)
 	}
 	return info, nil
+}
+
+// completed looks at what a completion left, where the answer has no ETag (Ceph's
+// first one) or is not to be relied on.
+func (b *Bucket) completed(ctx context.Context, key string, parts []object.Part, said object.Info) (object.Info, error) {
+	out, err := b.head(ctx, key)
+	if err != nil {
+		return object.Info{}, err
+	}
+	found := headInfo(key, out)
+	want := said.ETag
+	if sum, known := partsETag(parts); want == "" && known && etagIsMD5(out) {
+		want = sum
+	}
+	if found.Size != said.Size || (want != "" && found.ETag != want) {
+		return object.Info{}, object.Errorf(object.KindConflict, opComplete.String(), key,
+			"the store says that it completed %q of %d bytes, but has %q of %d bytes", want, said.Size, found.ETag, found.Size)
+	}
+	return found, nil
 }
 
 // completeLanded returns nil if the object under key is made of these parts.
@@ -183,7 +203,7 @@ func (b *Bucket) completeLanded(ctx context.Context, key string, parts []object.
 // that the caller ends those first.
 func (b *Bucket) AbortUpload(ctx context.Context, key, uploadID string) error {
 	const op = "AbortMultipartUpload"
-	if err := checkPart(op, key, uploadID, 1); err != nil {
+	if err := b.checkPart(ctx, op, key, uploadID, 1); err != nil {
 		return err
 	}
 	err := b.do(ctx, call{op: op, key: key, try: func(ctx context.Context, _ bool) error {
@@ -202,7 +222,10 @@ func (b *Bucket) AbortUpload(ctx context.Context, key, uploadID string) error {
 func (b *Bucket) ListUploads(ctx context.Context, prefix string) ([]object.Upload, error) {
 	const op = "ListMultipartUploads"
 	var uploads []object.Upload
-	in := s3.ListMultipartUploadsInput{Bucket: &b.name, Prefix: optional(b.prefix + prefix), EncodingType: types.EncodingTypeUrl}
+	in := s3.ListMultipartUploadsInput{Bucket: &b.name, Prefix: optional(b.prefix + prefix)}
+	if !b.client.quirks.plainUploads {
+		in.EncodingType = types.EncodingTypeUrl
+	}
 	for {
 		var out *s3.ListMultipartUploadsOutput
 		err := b.do(ctx, call{op: op, key: prefix, trip: trip{xml: true}, try: func(ctx context.Context, _ bool) (err error) {
