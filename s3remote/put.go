@@ -107,7 +107,7 @@ func newSendBody(body *io.SectionReader) *sendBody {
 
 func (s *sendBody) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
-	if err == io.EOF && n == 0 {
+	if err == io.EOF {
 		if at, _ := s.r.Seek(0, io.SeekCurrent); at < s.r.Size() {
 			err = io.ErrUnexpectedEOF // what is to be sent has become shorter
 		}

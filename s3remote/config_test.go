@@ -1,0 +1,196 @@
+package s3remote
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/s3mount/s3mount/internal/secret"
+	"github.com/s3mount/s3mount/object"
+)
+
+func from(options map[string]string) (Config, error) {
+	return FromRemote(func(key string) string { return options[key] })
+}
+
+func TestFromRemote(t *testing.T) {
+	c, err := from(map[string]string{
+		"provider": "ceph", "endpoint": "h:7480", "access_key_id": "A", "secret_access_key": "S/+", "region": "r",
+		"force_path_style": "false", "env_auth": "True", "acl": "public-read", "server_side_encryption": "aws:kms",
+		"sse_kms_key_id": "key", "storage_class": "GLACIER", "location_constraint": "lc", "session_token": "T", "chunk_size": "5M",
+	})
+	ok(t, err)
+	if c.SecretAccessKey.Reveal() != "S/+" || c.SessionToken.Reveal() != "T" || *c.ForcePathStyle || !c.EnvAuth || c.StorageClass != "GLACIER" {
+		t.Errorf("%+v", c)
+	}
+	if text := fmt.Sprintf("%v %+v %#v %s", c, c, c, c); strings.Contains(text, "S/+") {
+		t.Errorf("the secret shows: %s", text)
+	}
+	q, err := c.provider()
+	ok(t, err)
+	if q.name != "Ceph" || q.pathStyle || q.region != "r" || !q.bareMatch {
+		t.Errorf("%+v", q)
+	}
+	if c, err = from(nil); err != nil || c.ForcePathStyle != nil {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+func TestBadOptions(t *testing.T) {
+	for option, options := range map[string]map[string]string{
+		"env_auth":               {"env_auth": "maybe"},
+		"force_path_style":       {"force_path_style": "2"},
+		"v2_auth":                {"v2_auth": "x"},
+		"region":                 {"region": "other-v2-signature"},
+		"access_key_id":          {"access_key_id": "A"},
+		"session_token":          {"session_token": "A"},
+		"acl":                    {"acl": "everyone"},
+		"server_side_encryption": {"server_side_encryption": "rot13"},
+		"sse_kms_key_id":         {"sse_kms_key_id": "k"},
+		"endpoint":               {"endpoint": "ftp://h"},
+		"sse_customer_key":       {"sse_customer_key": "x"},
+		"requester_pays":         {"requester_pays": "true"},
+		"storage_class":          {"storage_class": "a\nb"},
+		"secret_access_key":      {"access_key_id": "A", "secret_access_key": "sécret"},
+	} {
+		_, err := from(options)
+		var kinds = []object.Kind{object.KindInvalid, object.KindUnsupported}
+		if err == nil || !slices.Contains(kinds, object.KindOf(err)) || !strings.Contains(err.Error(), `"`+option+`"`) {
+			t.Errorf("%v: %v", options, err)
+		}
+		if strings.Contains(fmt.Sprint(err), "sécret") {
+			t.Errorf("the error shows a secret: %v", err)
+		}
+	}
+	for _, endpoint := range []string{"http://", "https://u:p@h", "h?x", "h#x", ":", "http://:80", "a b"} {
+		if _, err := from(map[string]string{"endpoint": endpoint}); !object.Is(err, object.KindInvalid) {
+			t.Errorf("%q: %v", endpoint, err)
+		}
+	}
+	if _, err := from(map[string]string{"provider": "Minio"}); !object.Is(err, object.KindInvalid) {
+		t.Errorf("no endpoint: %v", err)
+	}
+	for _, off := range []string{"false", ""} {
+		if _, err := from(map[string]string{"requester_pays": off, "v2_auth": off}); err != nil {
+			t.Errorf("%q: %v", off, err)
+		}
+	}
+}
+
+func TestProviders(t *testing.T) {
+	for _, c := range []struct{ provider, endpoint, region, want, wantRegion string }{
+		{"", "", "", "AWS", "us-east-1"}, {"", "h", "", "Other", "us-east-1"}, {"AWS", "", "eu-1", "AWS", "eu-1"},
+		{"mInIo", "h", "", "Minio", "us-east-1"}, {"Scaleway", "h", "fr", "Other", "fr"}, {"Ceph", "h", regionV4, "Ceph", "us-east-1"},
+	} {
+		q, err := Config{Provider: c.provider, Endpoint: c.endpoint, Region: c.region}.provider()
+		if err != nil || q.name != c.want || q.region != c.wantRegion {
+			t.Errorf("%+v: %+v, %v", c, q, err)
+		}
+	}
+	if got := Providers(); len(got) != 7 || got[len(got)-1] != "Other" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestEndpoints(t *testing.T) {
+	for in, want := range map[string]string{
+		"h": "https://h", "h:9000": "https://h:9000", "http://h/": "http://h", "https://h/base/": "https://h/base", "http://[::1]:80": "http://[::1]:80",
+	} {
+		u, err := Config{Endpoint: in}.endpointURL()
+		if err != nil || u.String() != want {
+			t.Errorf("%s: %v, %v", in, u, err)
+		}
+	}
+}
+
+func TestBucketNames(t *testing.T) {
+	yes := true
+	path, err := New(t.Context(), Config{Endpoint: "http://s3.test", ForcePathStyle: &yes})
+	ok(t, err)
+	host, err := New(t.Context(), Config{})
+	ok(t, err)
+	for name, want := range map[string][2]bool{
+		"abc": {true, true}, "a.b-c": {true, true}, "With_Upper": {true, false}, "": {}, "ab": {}, "a/b": {}, "..": {}, "a..b": {},
+		"-ab": {}, "a b": {}, "ab?": {}, "127.0.0.1": {}, "x--x-s3": {}, strings.Repeat("a", 64): {true, false}, "a\nb": {},
+	} {
+		for i, c := range []*Client{path, host} {
+			_, err := c.Bucket(name, "")
+			if (err == nil) != want[i] {
+				t.Errorf("%q: %v", name, err)
+			}
+		}
+	}
+	b, err := path.Bucket("abc", "p/q")
+	ok(t, err)
+	if b.Name() != "abc" || b.Prefix() != "p/q/" {
+		t.Errorf("%s %s", b.Name(), b.Prefix())
+	}
+}
+
+func TestVirtualHost(t *testing.T) {
+	no := false
+	s, b := serve(t, func(c *Config) { c.ForcePathStyle = &no }, func(w http.ResponseWriter, r *request) { serveObject(w, r, "x", "e") })
+	_, err := b.Head(t.Context(), "/a//b")
+	ok(t, err)
+	if r := s.request(1); r.Host != "bkt.s3.test" || r.RequestURI != "//a//b" {
+		t.Errorf("%s %s", r.Host, r)
+	}
+}
+
+func TestAnonymousRequestsAreNotSigned(t *testing.T) {
+	s, b := serve(t, func(c *Config) { c.AccessKeyID, c.SecretAccessKey = "", secret.String{} }, func(w http.ResponseWriter, r *request) { serveObject(w, r, "x", "e") })
+	_, err := b.Head(t.Context(), "k")
+	ok(t, err)
+	if got := s.request(1).Header.Get("Authorization"); got != "" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestEnvAuth(t *testing.T) {
+	t.Setenv("AWS_ACCESS_KEY_ID", "FROMENV")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "x")
+	t.Setenv("AWS_ENDPOINT_URL", "http://nowhere.test")
+	t.Setenv("AWS_CONFIG_FILE", "/dev/null")
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+	s, b := serve(t, func(c *Config) { c.EnvAuth, c.AccessKeyID, c.SecretAccessKey = true, "", secret.String{} }, func(w http.ResponseWriter, r *request) { serveObject(w, r, "x", "e") })
+	_, err := b.Head(t.Context(), "k")
+	ok(t, err)
+	if got := s.request(1).Header.Get("Authorization"); !strings.Contains(got, "Credential=FROMENV/") {
+		t.Errorf("%q", got)
+	}
+	t.Setenv("AWS_ACCESS_KEY_ID", "")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	_, err = New(t.Context(), Config{EnvAuth: true})
+	wantKind(t, err, object.KindCredentials)
+}
+
+func TestBuckets(t *testing.T) {
+	s, b := serve(t, func(c *Config) { c.LocationConstraint = "eu" }, func(w http.ResponseWriter, r *request) {
+		switch {
+		case r.n == 1:
+		case r.n == 2:
+			refuse(w, 409, "BucketAlreadyOwnedByYou")
+		case r.n == 3:
+			refuse(w, 409, "BucketAlreadyExists")
+		default:
+			_, _ = io.WriteString(w, "<ListAllMyBucketsResult><Buckets><Bucket><Name>b2</Name></Bucket><Bucket><Name>b1</Name><CreationDate>2024-05-06T07:08:09.9Z</CreationDate></Bucket></Buckets></ListAllMyBucketsResult>")
+		}
+	})
+	ok(t, b.client.CreateBucket(t.Context(), "abc"))
+	if r := s.request(1); r.Method != http.MethodPut || r.URL.Path != "/abc" || !strings.Contains(string(r.body), "<LocationConstraint>eu<") {
+		t.Errorf("%v %s", r, r.body)
+	}
+	ok(t, b.client.CreateBucket(t.Context(), "abc"))
+	wantKind(t, b.client.CreateBucket(t.Context(), "abc"), object.KindExists)
+	wantKind(t, b.client.CreateBucket(t.Context(), "a/c"), object.KindInvalid)
+	got, err := b.client.ListBuckets(t.Context())
+	ok(t, err)
+	if len(got) != 2 || got[0].Name != "b1" || !got[1].Created.IsZero() || !got[0].Created.Equal(time.Date(2024, 5, 6, 7, 8, 9, 0, time.UTC)) {
+		t.Errorf("%+v", got)
+	}
+}

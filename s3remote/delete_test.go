@@ -1,0 +1,114 @@
+package s3remote
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/s3mount/s3mount/object"
+)
+
+func deleteResult(errs ...string) string {
+	var b strings.Builder
+	b.WriteString("<DeleteResult>")
+	for _, e := range errs {
+		key, code, _ := strings.Cut(e, " ")
+		fmt.Fprintf(&b, "<Error><Key>%s</Key><Code>%s</Code><Message>m</Message></Error>", key, code)
+	}
+	return b.String() + "</DeleteResult>"
+}
+
+func TestDeleteManyInBatches(t *testing.T) {
+	s, b := serve(t, nil, func(w http.ResponseWriter, r *request) {
+		if r.Method == http.MethodPost {
+			_, _ = io.WriteString(w, deleteResult())
+			return
+		}
+		w.WriteHeader(204)
+	})
+	keys := []string{"ctl\x01", "\xff", "nl\n", " lead", "trail ", "repl\uFFFD", "<&>\"'", "ü+%"}
+	for i := range 2100 {
+		keys = append(keys, fmt.Sprint(i))
+	}
+	ok(t, b.DeleteMany(t.Context(), keys))
+	posts, deletes := 0, 0
+	for n := 1; n <= s.count(); n++ {
+		r := s.request(n)
+		if r.Method == http.MethodDelete {
+			deletes++
+			continue
+		}
+		posts++
+		if r.Header.Get("Content-Md5") == "" || r.Header.Get("X-Amz-Checksum-Crc32") != "" {
+			t.Errorf("%v", r.Header)
+		}
+		if posts == 1 && (!strings.Contains(string(r.body), "<Key>&lt;&amp;&gt;&#34;&#39;</Key>") || !strings.Contains(string(r.body), "<Key>ü+%</Key>")) {
+			t.Errorf("%.300s", r.body)
+		}
+	}
+	if posts != 3 || deletes != 6 {
+		t.Errorf("%d batches, %d single deletes", posts, deletes)
+	}
+	ok(t, b.DeleteMany(t.Context(), nil))
+}
+
+func TestDeleteManyTellsEachKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, b := serve(t, nil, func(w http.ResponseWriter, r *request) {
+			if r.n == 1 {
+				_, _ = io.WriteString(w, deleteResult("a AccessDenied", "b SlowDown", "c NoSuchKey"))
+				return
+			}
+			_, _ = io.WriteString(w, deleteResult())
+		})
+		err := b.DeleteMany(t.Context(), []string{"a", "b", "c", "d"})
+		e := wantKind(t, err, object.KindPermission)
+		if e.Key != "a" || e.Code != "AccessDenied" || strings.Contains(err.Error(), `"c"`) {
+			t.Errorf("%v", err)
+		}
+		if body := string(s.request(2).body); s.count() != 2 || !strings.Contains(body, "<Key>b</Key>") || strings.Contains(body, "<Key>a</Key>") {
+			t.Errorf("the second try: %s", body)
+		}
+	})
+}
+
+func TestDeleteManyBoundsItsErrors(t *testing.T) {
+	_, b := serve(t, nil, func(w http.ResponseWriter, _ *request) { refuse(w, 403, "AccessDenied") })
+	var keys []string
+	for i := range 1500 {
+		keys = append(keys, fmt.Sprint("k", i))
+	}
+	err := b.DeleteMany(t.Context(), keys)
+	var joined interface{ Unwrap() []error }
+	if !errors.As(err, &joined) || len(joined.Unwrap()) != deleteErrors+1 || !strings.Contains(err.Error(), "and 1480 more keys") {
+		t.Errorf("%.300s", err)
+	}
+	wantKind(t, err, object.KindPermission)
+}
+
+func TestStoreWithoutDeleteMany(t *testing.T) {
+	s, b := serve(t, nil, func(w http.ResponseWriter, r *request) {
+		switch {
+		case r.Method == http.MethodPost:
+			refuse(w, 501, "NotImplemented")
+		case r.URL.Path == "/bkt/gone":
+			refuse(w, 404, "NoSuchKey")
+		default:
+			w.WriteHeader(204)
+		}
+	})
+	ok(t, b.DeleteMany(t.Context(), []string{"a", "gone"}))
+	ok(t, b.DeleteMany(t.Context(), []string{"c"}))
+	if s.count() != 4 {
+		t.Errorf("%q", s.seen())
+	}
+}
+
+func TestDeleteOfABucketThatIsGone(t *testing.T) {
+	_, b := serve(t, nil, func(w http.ResponseWriter, _ *request) { refuse(w, 404, "NoSuchBucket") })
+	wantKind(t, b.Delete(t.Context(), "k"), object.KindNoBucket)
+}
