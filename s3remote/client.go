@@ -237,7 +237,7 @@ func (c *Client) CreateBucket(ctx context.Context, name string) error {
 	b := &Bucket{client: c, name: name}
 	in := &s3.CreateBucketInput{Bucket: &name, ACL: types.BucketCannedACL(c.cfg.ACL)}
 	where := c.cfg.LocationConstraint
-	if where == "" && c.quirks.followRegion || where == "" && c.quirks.name == "AWS" && c.cfg.Endpoint == "" {
+	if where == "" && c.cfg.Endpoint == "" { // AWS wants it named outside of us-east-1
 		where = c.quirks.region
 	}
 	if where != "" && where != "us-east-1" {

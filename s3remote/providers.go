@@ -28,8 +28,6 @@ type quirks struct {
 	verify        bool   // may say that an upload was completed although it was not
 	pathStyle     bool   // endpoint/bucket/key instead of bucket.endpoint/key
 	region        string // what an empty region means
-	followRegion  bool   // the store's own hosts follow the region: ask again there
-	trailers      bool   // takes flexible checksums in trailers
 	listV1        bool   // ask for the first form of listings
 	rawMarkers    bool   // a marker in a listing is not URL-encoded where keys are
 	plainUploads  bool   // encodes keys in a listing of uploads if asked to, but does not say so
@@ -47,7 +45,7 @@ type quirks struct {
 // as paths, and completes uploads that it does not know. Quotes are found out at run
 // time wherever the table is wrong.
 var providers = []quirks{
-	{name: "AWS", region: "us-east-1", followRegion: true},
+	{name: "AWS", region: "us-east-1"},
 	{name: "Ceph", needsEndpoint: true, region: "us-east-1", pathStyle: true, listV1: true, rawMarkers: true, plainUploads: true, bareMatch: true, completeCond: checked, copyCond: checked},
 	{name: "Minio", needsEndpoint: true, region: "us-east-1", pathStyle: true},
 	{name: "DigitalOcean", needsEndpoint: true, region: "us-east-1", plainUploads: true, completeCond: checked, copyCond: checked},
@@ -85,10 +83,10 @@ func (c Config) provider() (quirks, error) {
 	case "":
 	case regionV2:
 		return found, object.Errorf(object.KindUnsupported, "option", "region",
-			"signature version 2 (region = %s or v2_auth) comes with the commands issue; this version signs with version 4", regionV2)
+			"signature version 2 (region = %s or v2_auth = true) comes with the commands issue; requests are signed with version 4 only", regionV2)
 	case regionV4:
 	default:
-		found.region, found.followRegion = c.Region, false
+		found.region = c.Region
 	}
 	if c.ForcePathStyle != nil {
 		found.pathStyle = *c.ForcePathStyle
