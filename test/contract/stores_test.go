@@ -54,8 +54,12 @@ type store struct {
 	// refuses has the keys that the store does not take, by the name that oddKeys gives
 	// them, and how it may say so. Keys that are in none of these maps work in every way.
 	refuses map[string][]object.Kind
-	// becomes has the keys that the store takes for another key.
+	// becomes has the keys that the store takes for another key, and that are refused
+	// therefore when there is something under the other.
 	becomes map[string]string
+	// overwrites has such keys where it goes unnoticed. Each is a hole: an entry moves to
+	// becomes when it is closed.
+	overwrites map[string]string
 	// garbled has the keys that work, and are listed under another name.
 	garbled map[string]string
 	// noUpload has the keys that work, but not for multipart uploads.
