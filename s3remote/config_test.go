@@ -133,7 +133,7 @@ func TestBucketNames(t *testing.T) {
 
 func TestVirtualHost(t *testing.T) {
 	no := false
-	s, b := serve(t, func(c *Config) { c.ForcePathStyle = &no }, func(w http.ResponseWriter, r *request) { serveObject(w, r, "x", "e") })
+	s, b := serve(t, func(c *Config) { c.Provider, c.ForcePathStyle = "AWS", &no }, func(w http.ResponseWriter, r *request) { serveObject(w, r, "x", "e") })
 	_, err := b.Head(t.Context(), "/a//b")
 	ok(t, err)
 	if r := s.request(1); r.Host != "bkt.s3.test" || r.RequestURI != "//a//b" {

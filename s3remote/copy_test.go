@@ -22,8 +22,9 @@ var oddKeys = []string{
 
 // Keys reach the store byte for byte: nothing on the way takes them for paths.
 func TestKeysReachTheStoreUnchanged(t *testing.T) {
+	yes := true
 	for _, key := range oddKeys {
-		s, b := serve(t, nil, func(w http.ResponseWriter, r *request) {
+		s, b := serve(t, func(c *Config) { c.Provider, c.ForcePathStyle = "AWS", &yes }, func(w http.ResponseWriter, r *request) {
 			switch {
 			case r.Header.Get("X-Amz-Copy-Source") != "":
 				_, _ = io.WriteString(w, copied)

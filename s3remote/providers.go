@@ -42,12 +42,12 @@ type quirks struct {
 // 16.2; DigitalOcean and Dreamhost run Ceph too, in versions of their own, so that
 // only what is harmless elsewhere is taken over. Other may be any store, so that
 // nothing is taken for granted there: versitygw 1.8 with its posix backend cleans keys
-// as paths, and completes uploads that it does not know. Quotes are found out at run
-// time wherever the table is wrong.
+// as paths, and completes uploads that it does not know. MinIO takes "/a" for "a".
+// Quotes are found out at run time wherever the table is wrong.
 var providers = []quirks{
 	{name: "AWS", region: "us-east-1"},
 	{name: "Ceph", needsEndpoint: true, region: "us-east-1", pathStyle: true, listV1: true, rawMarkers: true, plainUploads: true, bareMatch: true, completeCond: checked, copyCond: checked},
-	{name: "Minio", needsEndpoint: true, region: "us-east-1", pathStyle: true},
+	{name: "Minio", needsEndpoint: true, region: "us-east-1", pathStyle: true, mayClean: true},
 	{name: "DigitalOcean", needsEndpoint: true, region: "us-east-1", plainUploads: true, completeCond: checked, copyCond: checked},
 	{name: "Wasabi", needsEndpoint: true, region: "us-east-1", putCond: checked, completeCond: checked, copyCond: checked},
 	{name: "Dreamhost", needsEndpoint: true, region: "us-east-1", plainUploads: true, completeCond: checked, copyCond: checked},
