@@ -171,16 +171,14 @@ func (fs *FS) movedFolder(r rename, t *tree, files []*Inode) {
 
 func (c content) info() object.Info { return object.Info{Key: c.id.Key, ETag: c.id.ETag, Size: c.size} }
 
-// forgetBeneathLocked drops what is known by key of a folder's descendants.
+// forgetBeneathLocked drops what is known by key of a folder's descendants, but for open
+// files.
 func (fs *FS) forgetBeneathLocked(n *Inode) {
 	fs.setListingLocked(n, nil)
 	n.t.gen++
-	if n.t.opens == 0 && n.t.staged == nil {
+	if n.dir || n.t.opens == 0 && n.t.staged == nil {
 		n.t.checked = fs.now().AddDate(-1, 0, 0)
-		n.t.info.Key = ""
-		if !n.dir {
-			n.t.hasMeta = false
-		}
+		n.t.info, n.t.remote, n.t.hasMeta = object.Info{}, false, false
 	}
 	for _, c := range n.t.children {
 		fs.forgetBeneathLocked(c)
