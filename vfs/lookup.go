@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"context"
+	"maps"
 
 	"github.com/s3mount/s3mount/object"
 )
@@ -186,16 +187,19 @@ func (fs *FS) noMarkerLocked(n *Inode) {
 // setInfoLocked makes info the inode's version, and its metadata the attributes. While
 // the version stays, what was changed here in the attributes alone stays too.
 func (fs *FS) setInfoLocked(n *Inode, info object.Info) {
-	known := n.t.remote && n.t.info.Meta != nil && n.t.info.SameVersion(info)
-	if known {
+	old := n.t.info
+	known := n.t.remote && old.Meta != nil && old.SameVersion(info)
+	if known && (info.Meta == nil || maps.Equal(info.Meta, old.Meta)) {
 		n.t.hasMeta = true
+		fs.learnTimeLocked(n, info)
 		return
 	}
 	if info.Meta == nil {
 		if m, ok := fs.o.Meta.Get(info.Key); ok && m.SameVersion(info) {
 			info.Meta, info.ContentType = m.Meta, m.ContentType
 		}
-	} else {
+	}
+	if info.Meta != nil {
 		fs.o.Meta.Put(info)
 	}
 	n.t.info, n.t.remote = info, true
@@ -203,6 +207,16 @@ func (fs *FS) setInfoLocked(n *Inode, info object.Info) {
 	n.t.attr = fs.def.attrOf(info, n.dir)
 	n.t.attr.Ino = ino
 	n.t.hasMeta = info.Meta != nil
+}
+
+// learnTimeLocked notes when the store says that a version was stored which this mount
+// has stored, and was not told the time of: only with it a later change of nothing but
+// the metadata shows in a listing.
+func (fs *FS) learnTimeLocked(n *Inode, info object.Info) {
+	if n.t.info.LastModified.IsZero() && !info.LastModified.IsZero() {
+		n.t.info.LastModified = info.LastModified
+		fs.o.Meta.Put(n.t.info)
+	}
 }
 
 // loadMeta gets an inode's attributes by a HEAD, if only a listing was seen of it.
