@@ -34,6 +34,12 @@ func (h *handles[T]) get(fh uint64) (T, error) {
 	return v, nil
 }
 
+func (h *handles[T]) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.open)
+}
+
 func (h *handles[T]) remove(fh uint64) (T, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

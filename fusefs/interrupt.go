@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
@@ -17,7 +18,8 @@ import (
 // Most interrupts are not: Go's runtime preempts its own threads with SIGURG, timers
 // and child exits send signals all the time, and many programs take EINTR from a file
 // for a broken disk. A caller with a handler for its signal waits for its answer, as it
-// would on a disk; each answer has a deadline.
+// would on a disk; each answer has a deadline. The kernel tells of the first signal only,
+// so whoever was interrupted once is looked at again until the answer is there.
 func (s *server) begin(cancel <-chan struct{}, h *fuse.InHeader) (ctx context.Context, end func()) {
 	ctx, stop := context.WithCancel(s.ctx)
 	finished := make(chan struct{})
@@ -25,9 +27,7 @@ func (s *server) begin(cancel <-chan struct{}, h *fuse.InHeader) (ctx context.Co
 		select {
 		case <-finished:
 		case <-cancel:
-			if fatalPending(h.Pid) {
-				stop()
-			}
+			stopWhenFatal(h.Pid, finished, stop)
 		}
 	}()
 	return ctx, func() {
@@ -36,9 +36,31 @@ func (s *server) begin(cancel <-chan struct{}, h *fuse.InHeader) (ctx context.Co
 	}
 }
 
+// lookAgain is the pause between looks at a caller that was interrupted.
+const lookAgain = 250 * time.Millisecond
+
+// stopWhenFatal calls stop once a signal is about to end the caller. It returns then, or
+// when finished is closed.
+func stopWhenFatal(tid uint32, finished <-chan struct{}, stop func()) {
+	tick := time.NewTicker(lookAgain)
+	defer tick.Stop()
+	for !fatalPending(tid) {
+		select {
+		case <-finished:
+			return
+		case <-tick.C:
+		}
+	}
+	stop()
+}
+
 // fatalPending reports whether a signal waits for the thread that no handler takes, so
-// that it will end the process. It says yes for a thread that is gone.
+// that it will end the process. It says yes for a thread that is gone. The kernel sends 0
+// for a caller that this process can't see, in another container: it waits.
 func fatalPending(tid uint32) bool {
+	if tid == 0 {
+		return false
+	}
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", tid))
 	if err != nil {
 		return true

@@ -90,6 +90,12 @@ func (m *Server) Unmount() error { return m.fuse.Unmount() }
 // Detach takes the mount's name away at once; open files go on until they are closed.
 func (m *Server) Detach(dir string) error { return unix.Unmount(dir, unix.MNT_DETACH) }
 
+// OpenFiles returns how many handles of files are open.
+func (m *Server) OpenFiles() int { return m.s.files.count() }
+
+// Abort ends the contexts of all requests, also of those to come.
+func (m *Server) Abort() { m.s.stop() }
+
 // Wait returns when the mount is gone, whoever unmounted it, and no request is left.
 func (m *Server) Wait() {
 	m.fuse.Wait()

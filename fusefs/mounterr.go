@@ -24,7 +24,10 @@ func mountError(dir string, err error) error {
 func deviceError() error {
 	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
 	if err == nil {
-		f.Close()
+		defer f.Close()
+		if st, err := f.Stat(); err == nil && st.Mode()&os.ModeCharDevice == 0 {
+			return errors.New("/dev/fuse is not a device: give the container the real one (--device /dev/fuse)")
+		}
 		return nil
 	}
 	switch {

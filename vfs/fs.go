@@ -59,6 +59,12 @@ type FS struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // background requests
 
+	// What an application waits for and its signals must not end runs on lasting. It
+	// ends when Close gives up.
+	lasting context.Context
+	giveUp  context.CancelFunc
+	unsent  unsentFiles
+
 	tree struct {
 		sync.Mutex
 		nodes    map[NodeID]*Inode
@@ -93,6 +99,7 @@ func New(o Options) *FS {
 	fs := &FS{o: o, log: o.Log, store: o.Store, slots: make(chan struct{}, o.Parallel),
 		def: defaults{uid: o.UID, gid: o.GID, fileMode: o.FileMode, dirMode: o.DirMode}}
 	fs.ctx, fs.cancel = context.WithCancel(context.Background())
+	fs.lasting, fs.giveUp = context.WithCancel(context.Background())
 	fs.tree.nodes = map[NodeID]*Inode{}
 	fs.tree.inos = map[uint64]*Inode{}
 	fs.tree.lastID = RootID
@@ -110,13 +117,20 @@ func New(o Options) *FS {
 // SetInvalidator names who tells the kernel. Before the first operation.
 func (fs *FS) SetInvalidator(i Invalidator) { fs.inval = i }
 
-// Close uploads what open files still hold, and ends the background work. It returns
-// the first error; what could not be uploaded lies in Options.UnsentDir then. ctx ends
-// the waiting. Nothing may be called afterwards.
+// Close uploads what open files still hold, and ends the background work. Its error joins
+// an *UnsentError for each file that could not be uploaded and nobody was told of, now or
+// before: it lies in Options.UnsentDir. When ctx ends, all uploads are given up, also those
+// that an application waits for. Nothing may be called afterwards.
 func (fs *FS) Close(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() {
+		fs.giveUp()
+		fs.o.Queue.GiveUp()
+	})
+	defer stop()
 	fs.cancel()
 	fs.wg.Wait()
-	return fs.finishAll(ctx)
+	fs.finishAll(ctx)
+	return fs.unsent.all()
 }
 
 // An Inode is a file or folder that the kernel knows or that is open.
@@ -156,7 +170,7 @@ type inodeState struct {
 
 	staged    *writeback.Staged // not nil: the content is local
 	metaDirty bool              // attributes to be stored with the next upload
-	failed    error             // why the last upload failed; nil after a success
+	told      uint64            // 1 + the generation of staged whose failure an application was told; 0: none
 	pages     object.ID         // the version that the kernel's page cache may hold
 
 	marker  markerState

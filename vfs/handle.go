@@ -199,11 +199,17 @@ func (h *Handle) Flush(ctx context.Context) error {
 }
 
 // Fsync returns when S3 has the file as it is now, or with S3's error; then the file
-// stays as it is, and a later Fsync or Flush tries again.
-func (h *Handle) Fsync(ctx context.Context) error {
-	h.n.mu.Lock()
-	defer h.n.mu.Unlock()
-	return h.n.syncHeld(context.WithoutCancel(ctx))
+// stays as it is, and a later Fsync or Flush tries again. The end of the caller's context
+// does not end it: an upload is of one state, and the next close must find it whole.
+func (h *Handle) Fsync(context.Context) error {
+	n := h.n
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	err := n.syncHeld(h.fs.lasting)
+	if err != nil {
+		n.tell()
+	}
+	return err
 }
 
 // Release ends a handle. What no Flush uploaded (pages of a mapping, say) is uploaded
@@ -225,7 +231,7 @@ func (h *Handle) Release() {
 	defer fs.unpin(n)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.settle(context.WithoutCancel(fs.ctx))
+	n.settle(fs.lasting) // nobody is left to be told
 }
 
 // Grow makes the file at least size bytes long; the new bytes are zero.

@@ -32,7 +32,7 @@ func (fs *FS) SetAttr(ctx context.Context, id NodeID, s SetAttr) (Attr, error) {
 			return Attr{}, err
 		}
 	}
-	err = n.setMeta(context.WithoutCancel(ctx), s)
+	err = n.setMeta(fs.lasting, s)
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
 	return n.attrLocked(), err
@@ -88,8 +88,7 @@ func (n *Inode) setMeta(ctx context.Context, s SetAttr) error {
 		n.retarget()
 	case staged: // truncated by name: nobody will close it
 		if err = n.syncHeld(ctx); err == nil {
-			n.settle(ctx)
-			return nil
+			return n.settle(ctx)
 		}
 		n.giveUpTruncate()
 		return err

@@ -2,7 +2,6 @@ package vfs
 
 import (
 	"context"
-	"errors"
 
 	"github.com/s3mount/s3mount/object"
 	"github.com/s3mount/s3mount/writeback"
@@ -79,8 +78,8 @@ func (fs *FS) expire(n *Inode) {
 
 // settle ends the staged state of an inode that nobody has open for writing: the file
 // goes into the block cache, so that reading back what was written downloads nothing.
-// The caller holds n.mu.
-func (n *Inode) settle(ctx context.Context) {
+// A failed upload is an *UnsentError. The caller holds n.mu.
+func (n *Inode) settle(ctx context.Context) error {
 	fs := n.fs
 	fs.tree.Lock()
 	s, writers, opens, gone := n.t.staged, n.t.writers, n.t.opens, n.t.gone
@@ -92,11 +91,11 @@ func (n *Inode) settle(ctx context.Context) {
 		s.Discard()
 	default:
 		if err := n.syncHeld(ctx); err != nil {
-			n.giveUp(s, err)
-			return
+			return n.giveUp(s, err)
 		}
 		n.adopt(s)
 	}
+	return nil
 }
 
 // adopt hands the file of a clean staged inode to the block cache.
@@ -121,6 +120,16 @@ func (n *Inode) adopt(s *writeback.Staged) {
 	}
 }
 
+// tell notes that an application has the error of storing the content as it is now.
+func (n *Inode) tell() {
+	fs := n.fs
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	if n.t.staged != nil {
+		n.t.told = n.t.staged.Generation() + 1
+	}
+}
+
 // unstage makes the inode's content the remote version's.
 func (n *Inode) unstage() {
 	n.fs.tree.Lock()
@@ -130,11 +139,14 @@ func (n *Inode) unstage() {
 
 // giveUp keeps what could not be uploaded where no application is left to be told, and
 // makes the inode show what S3 has.
-func (n *Inode) giveUp(s *writeback.Staged, cause error) {
+func (n *Inode) giveUp(s *writeback.Staged, cause error) error {
 	fs := n.fs
 	key := fs.keyOf(n)
 	path, err := s.Keep(fs.o.UnsentDir, key)
+	unsent := &UnsentError{Key: key, Kept: path, Err: cause}
+	gen := s.Generation()
 	if err != nil {
+		unsent.Keep = err
 		fs.log.Error("a file could not be uploaded, and not be kept either", "op", "close", "key", key, "err", cause, "keep", err)
 		s.Discard()
 	} else {
@@ -142,7 +154,8 @@ func (n *Inode) giveUp(s *writeback.Staged, cause error) {
 			"op", "close", "key", key, "kept", path, "err", cause)
 	}
 	fs.tree.Lock()
-	n.t.staged, n.t.metaDirty = nil, false
+	told := n.t.told == gen+1
+	n.t.staged, n.t.metaDirty, n.t.told = nil, false, 0
 	node, had := n.id, n.t.remote
 	if had {
 		ino := n.t.attr.Ino
@@ -156,8 +169,11 @@ func (n *Inode) giveUp(s *writeback.Staged, cause error) {
 	}
 	n.t.pages = object.ID{}
 	fs.tree.Unlock()
+	if !told || fs.ctx.Err() != nil { // at the end all are named
+		fs.unsent.add(unsent)
+	}
 	if fs.inval == nil {
-		return
+		return unsent
 	}
 	fs.wg.Go(func() { // the kernel may hold a lock that waits for this operation's answer
 		if had {
@@ -166,10 +182,11 @@ func (n *Inode) giveUp(s *writeback.Staged, cause error) {
 			fs.inval.InvalidateEntry(p.id, name)
 		}
 	})
+	return unsent
 }
 
 // finishAll uploads and settles what is still open at the end.
-func (fs *FS) finishAll(ctx context.Context) error {
+func (fs *FS) finishAll(ctx context.Context) {
 	fs.tree.Lock()
 	var left []*Inode
 	for _, n := range fs.tree.nodes {
@@ -179,23 +196,19 @@ func (fs *FS) finishAll(ctx context.Context) error {
 		}
 	}
 	fs.tree.Unlock()
-	var errs []error
 	for _, n := range left {
-		n.mu.Lock()
-		fs.tree.Lock()
-		s, gone := n.t.staged, n.t.gone
-		fs.tree.Unlock()
-		if s != nil && !gone {
-			if err := n.syncHeld(ctx); err != nil {
-				errs = append(errs, err)
-			}
-		}
-		fs.tree.Lock()
-		n.t.writers, n.t.opens = 0, 0
-		fs.tree.Unlock()
-		n.settle(ctx)
-		n.mu.Unlock()
+		n.finish(ctx)
 		fs.unpin(n)
 	}
-	return errors.Join(errs...)
+}
+
+// finish uploads and settles an inode whatever is still open. A failure is in FS.unsent.
+func (n *Inode) finish(ctx context.Context) {
+	fs := n.fs
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	fs.tree.Lock()
+	n.t.writers, n.t.opens = 0, 0
+	fs.tree.Unlock()
+	n.settle(ctx)
 }

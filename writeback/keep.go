@@ -29,15 +29,18 @@ const (
 // with ".missing.txt" behind its name, tells which ranges they are. On success s is
 // finished; on failure it is as it was.
 func (s *Staged) Keep(dir, name string) (path string, err error) {
-	ctx, cancel := context.WithTimeout(s.q.ctx, keepTimeout)
-	defer cancel()
 	for _, t := range s.running() {
 		t.cancel()
 	}
-	if err := s.enter(ctx, "keep"); err != nil {
+	// Not on q.ctx: after GiveUp, what is local is to be kept all the same.
+	local, cancel := context.WithTimeout(context.Background(), keepTimeout)
+	defer cancel()
+	if err := s.enter(local, "keep"); err != nil {
 		return "", err
 	}
 	defer s.leave()
+	ctx, stop := context.WithTimeout(s.q.ctx, keepTimeout)
+	defer stop()
 	hydrateErr := s.hydrateHeld(ctx, 0, s.Size())
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", localError("keep", name, err)

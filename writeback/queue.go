@@ -263,6 +263,10 @@ func (q *Queue) tickets() []*Ticket {
 	return list
 }
 
+// GiveUp ends the requests under way and fails those to come, where nobody can wait any
+// longer. Keep still works, with what is local. The queue has to be closed all the same.
+func (q *Queue) GiveUp() { q.cancel() }
+
 // Close waits for the tickets and for the aborts in the background. When ctx ends first,
 // it cancels them and returns the context's error. Staged files that are still open are
 // finished: modified ones stay on the disk and are named in the log, until the next

@@ -13,6 +13,7 @@ import (
 	"github.com/s3mount/s3mount/fusefs"
 	"github.com/s3mount/s3mount/internal/budget"
 	"github.com/s3mount/s3mount/objcache"
+	"github.com/s3mount/s3mount/object"
 	"github.com/s3mount/s3mount/s3remote"
 	"github.com/s3mount/s3mount/vfs"
 	"github.com/s3mount/s3mount/writeback"
@@ -21,30 +22,39 @@ import (
 // openRemote finds the remote that a path names, in the config file or on the command
 // line, and connects to it. It sends no request.
 func (g *globals) openRemote(ctx context.Context, place config.RemotePath, retryFor time.Duration, log *slog.Logger) (*s3remote.Client, error) {
-	file := &config.File{Getenv: g.getenv}
-	if place.Backend == "" {
-		path, err := config.Find(g.config, g.getenv)
-		if err != nil {
-			return nil, err
-		}
-		if file, err = config.Load(path); err != nil {
-			return nil, err
-		}
-		file.Getenv = g.getenv
+	file, err := g.openConfig(place)
+	if err != nil {
+		return nil, err
 	}
 	remote, err := file.Open(place)
 	if err != nil {
-		return nil, err
+		return nil, hinted(err, remoteHints[object.KindOf(err)])
 	}
 	for _, w := range remote.Warnings() {
 		log.Warn(w)
 	}
 	c, err := s3remote.FromRemote(remote.Get)
 	if err != nil {
-		return nil, fmt.Errorf("remote %s: %w", remote.Name(), err)
+		return nil, hinted(fmt.Errorf("remote %s: %w", remote.Name(), err), "correct it in the config file")
 	}
 	c.Log, c.RetryDeadline = log, retryFor
 	return s3remote.New(ctx, c)
+}
+
+// openConfig reads the config file, if the path needs one.
+func (g *globals) openConfig(place config.RemotePath) (*config.File, error) {
+	file := &config.File{}
+	if place.Backend == "" {
+		path, err := config.Find(g.config, g.getenv)
+		if err != nil {
+			return nil, hinted(err, "write one as s3mount mount --help shows, or name one with --config")
+		}
+		if file, err = config.Load(path); err != nil {
+			return nil, hinted(err, configHints[object.KindOf(err)])
+		}
+	}
+	file.Getenv = g.getenv
+	return file, nil
 }
 
 // The shares of --memory. What is left is for stacks, buffers of the HTTP client and the
@@ -126,15 +136,19 @@ func assemble(ctx context.Context, bucket *s3remote.Bucket, id string, o *mountO
 	return m, nil
 }
 
-// close uploads what is left, and ends everything that assemble began. It may be called
-// on half of a mounted.
+// close uploads what is left, and ends everything that assemble began. When ctx ends it
+// gives up; what is not uploaded then is in the error, as *vfs.UnsentError. It may be
+// called on half of a mounted.
 func (m *mounted) close(ctx context.Context) error {
 	var errs []error
 	if m.fs != nil {
 		errs = append(errs, m.fs.Close(ctx))
 	}
 	if m.queue != nil {
-		errs = append(errs, m.queue.Close(ctx))
+		// What was given up is known already, but for aborts: the next mount's work.
+		if err := m.queue.Close(ctx); ctx.Err() == nil {
+			errs = append(errs, err)
+		}
 	}
 	if m.cache != nil {
 		errs = append(errs, m.cache.Close())

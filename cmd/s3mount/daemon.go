@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,30 +16,36 @@ import (
 // pipe on which its parent waits for one line: "ok", or what went wrong.
 const daemonEnv = "S3MOUNT_DAEMON"
 
+// isChild reports whether this process is the background half.
+func (g *globals) isChild() bool { return g.getenv(daemonEnv) != "" }
+
 // daemonize starts this command line once more in a session of its own, and returns when
-// the mount answers, or with the error of the other process.
-func daemonize(ctx context.Context, g *globals) error {
-	if g.getenv(daemonEnv) != "" {
-		return errors.New("the background process was started with --daemon")
-	}
+// the mount answers, or with the error of the other process. The other process's standard
+// error is the log: so a crash is in it, too.
+func (g *globals) daemonize(ctx context.Context) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	logFile := g.logFile
-	if logFile == "" {
-		logFile = filepath.Join(defaultCacheDir(g.getenv), "s3mount.log")
-		if err := os.MkdirAll(filepath.Dir(logFile), 0o700); err != nil {
-			return fmt.Errorf("--log-file: %w", err)
+	if g.logFile == "" {
+		g.logFile = filepath.Join(defaultCacheDir(g.getenv), "s3mount.log")
+		if err := os.MkdirAll(filepath.Dir(g.logFile), 0o700); err != nil {
+			return fmt.Errorf("--log-file: %w: choose another file", err)
 		}
 	}
+	log, err := openLog(g.logFile)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
 	r, w, err := os.Pipe()
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	child := exec.Command(self, append(withoutDaemon(os.Args[1:]), "--daemon=false", "--log-file="+logFile)...)
+	child := exec.Command(self, os.Args[1:]...)
 	child.Env = append(os.Environ(), daemonEnv+"=1")
+	child.Stderr = log
 	child.ExtraFiles = []*os.File{w}
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	err = child.Start()
@@ -48,20 +53,19 @@ func daemonize(ctx context.Context, g *globals) error {
 	if err != nil {
 		return err
 	}
-	return awaitChild(ctx, g, child, r)
+	return g.awaitChild(ctx, child, r)
 }
 
-func withoutDaemon(args []string) (rest []string) {
-	for _, a := range args {
-		if a != "--daemon" && !strings.HasPrefix(a, "--daemon=") {
-			rest = append(rest, a)
-		}
-	}
-	return rest
+// childError is how a background process failed.
+type childError struct {
+	text string
+	code int
 }
+
+func (e *childError) Error() string { return e.text }
 
 // awaitChild reads the background process's line. A signal before that ends both.
-func awaitChild(ctx context.Context, g *globals, child *exec.Cmd, r io.Reader) error {
+func (g *globals) awaitChild(ctx context.Context, child *exec.Cmd, r io.Reader) error {
 	line := make(chan string, 1)
 	go func() {
 		text, _ := bufio.NewReader(r).ReadString('\n') // an early death is an empty line
@@ -77,10 +81,10 @@ func awaitChild(ctx context.Context, g *globals, child *exec.Cmd, r io.Reader) e
 		case "ok":
 			return child.Process.Release()
 		case "":
-			return fmt.Errorf("the background process died: %v", child.Wait())
+			return fmt.Errorf("the background process died (%v): see %s", child.Wait(), g.logFile)
 		}
-		child.Wait()
-		return errors.New(strings.ReplaceAll(text, "\x00", "\n"))
+		child.Wait() // its code tells more than its error
+		return &childError{strings.ReplaceAll(text, "\x00", "\n"), max(exitError, child.ProcessState.ExitCode())}
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -89,7 +93,7 @@ func awaitChild(ctx context.Context, g *globals, child *exec.Cmd, r io.Reader) e
 // parent returns how to tell a waiting parent process that the mount answers (nil) or
 // failed; only the first call counts. Without a parent it does nothing.
 func (g *globals) parent() func(error) {
-	if g.getenv(daemonEnv) == "" {
+	if !g.isChild() {
 		return func(error) {}
 	}
 	pipe := os.NewFile(3, "parent")
@@ -99,7 +103,7 @@ func (g *globals) parent() func(error) {
 		}
 		text := "ok"
 		if err != nil {
-			text = strings.ReplaceAll(message(err), "\n", "\x00")
+			text = strings.ReplaceAll(err.Error(), "\n", "\x00")
 		}
 		fmt.Fprintln(pipe, text)
 		pipe.Close()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -31,7 +32,7 @@ func newDemoCmd(g *globals) *cobra.Command {
 		Long: `Demo starts an S3 server inside this process, on loopback, makes a bucket with
 a few files in it, and mounts it on DIR (or a new directory). Ctrl-C ends it and
 leaves nothing behind; with --keep, the server's data stays for the next time.`,
-		Args: cobra.MaximumNArgs(1),
+		Args: arguments(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if o.check {
 				return g.tour(c.Context(), &o)
@@ -52,21 +53,28 @@ type demoPlace struct {
 	server *demoserver.Server
 	bucket *s3remote.Bucket
 	temp   string
+	mnt    string // the mount point in temp; it is made by whoever mounts there
 }
 
 // openDemo starts the server and makes the bucket. The caller closes it.
-func openDemo(ctx context.Context, keep string, log *slog.Logger) (d *demoPlace, err error) {
-	d = &demoPlace{}
-	if d.temp, err = os.MkdirTemp("", "s3mount-demo-"); err != nil {
-		return nil, err
+func openDemo(ctx context.Context, keep string, log *slog.Logger) (*demoPlace, error) {
+	d := &demoPlace{}
+	if err := d.open(ctx, keep, log); err != nil {
+		return nil, errors.Join(err, d.close())
 	}
-	defer func() {
-		if err != nil {
-			d.close()
-		}
-	}()
+	return d, nil
+}
+
+func (d *demoPlace) open(ctx context.Context, keep string, log *slog.Logger) (err error) {
+	if d.temp, err = os.MkdirTemp("", "s3mount-demo-"); err != nil {
+		return err
+	}
+	d.mnt = filepath.Join(d.temp, "mnt")
 	if d.server, err = demoserver.Start(ctx, demoserver.Options{Dir: keep, Log: log}); err != nil {
-		return nil, fmt.Errorf("embedded server: %w", err)
+		if keep != "" {
+			err = fmt.Errorf("--keep: %w: choose another folder", err)
+		}
+		return err
 	}
 	client, err := s3remote.New(ctx, s3remote.Config{
 		Provider:        "Other",
@@ -77,21 +85,28 @@ func openDemo(ctx context.Context, keep string, log *slog.Logger) (d *demoPlace,
 		Log:             log,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := client.CreateBucket(ctx, demoBucket); err != nil {
-		return nil, err
+		return err
 	}
 	d.bucket, err = client.Bucket(demoBucket, "")
-	return d, err
+	return err
 }
 
 func (d *demoPlace) close() error {
-	var err error
+	var errs []error
 	if d.server != nil {
-		err = d.server.Close()
+		errs = append(errs, d.server.Close())
 	}
-	return errors.Join(err, os.RemoveAll(d.temp))
+	if d.temp == "" {
+		return errors.Join(errs...)
+	}
+	// What is mounted must not be emptied: rmdir refuses a mount point.
+	if err := os.Remove(d.mnt); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return errors.Join(append(errs, err)...)
+	}
+	return errors.Join(append(errs, os.RemoveAll(d.temp))...)
 }
 
 // samples are the files of a new demo bucket.
@@ -101,7 +116,12 @@ var samples = []struct{ key, text string }{
 	{"notes/shopping list.md", "- apples\n- object storage\n"},
 }
 
+// fill puts the samples into an empty bucket. One that was kept is left as it is.
 func (d *demoPlace) fill(ctx context.Context) error {
+	page, err := d.bucket.List(ctx, object.Query{Max: 1})
+	if err != nil || len(page.Objects) > 0 {
+		return err
+	}
 	for _, s := range samples {
 		if err := putText(ctx, d.bucket, s.key, s.text); err != nil {
 			return err
@@ -117,6 +137,24 @@ func putText(ctx context.Context, b *s3remote.Bucket, key, text string) error {
 	return err
 }
 
+// checkDemo finds what is wrong with the arguments before anything is made.
+func checkDemo(o *demoOptions, dir string) error {
+	if dir == "" {
+		return nil
+	}
+	mount := o.mountOptions
+	mount.cacheDir = filepath.Join(os.TempDir(), "s3mount-demo-") // its beginning is known only
+	real, err := checkMountPoint(dir, &mount)
+	if err != nil || o.keep == "" {
+		return err
+	}
+	keep, err := filepath.Abs(o.keep)
+	if err == nil && (inside(real, keep) || inside(keep, real)) {
+		err = fmt.Errorf("mount point %s and --keep %s are inside one another: choose another folder", dir, o.keep)
+	}
+	return err
+}
+
 // demo runs until it is interrupted.
 func (g *globals) demo(ctx context.Context, o *demoOptions, dir string) (err error) {
 	log, closeLog, err := g.logger()
@@ -124,6 +162,9 @@ func (g *globals) demo(ctx context.Context, o *demoOptions, dir string) (err err
 		return err
 	}
 	defer closeLog()
+	if err := checkDemo(o, dir); err != nil {
+		return err
+	}
 	d, err := openDemo(ctx, o.keep, log)
 	if err != nil {
 		return err
@@ -134,7 +175,7 @@ func (g *globals) demo(ctx context.Context, o *demoOptions, dir string) (err err
 	}
 	o.cacheDir = d.temp + "/cache"
 	if dir == "" {
-		dir = d.temp + "/mnt"
+		dir = d.mnt
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			return err
 		}

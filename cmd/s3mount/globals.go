@@ -30,6 +30,9 @@ func (g *globals) addFlags(f *pflag.FlagSet) {
 func processEnv() env {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // nohup ignores it, and means that
+		signal.Notify(signals, syscall.SIGHUP) // the terminal went away
+	}
 	return env{stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, signals: signals}
 }
 
@@ -37,16 +40,25 @@ func processEnv() env {
 func (g *globals) logger() (log *slog.Logger, close func(), err error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(strings.ToUpper(g.logLevel))); err != nil {
-		return nil, nil, usageError{fmt.Errorf("--log-level %q: it is debug, info, warn or error", g.logLevel)}
+		return nil, nil, usageError{fmt.Errorf("--log-level %q is wrong: it is debug, info, warn or error", g.logLevel)}
 	}
 	var w io.Writer = g.stderr
 	close = func() {}
 	if g.logFile != "" {
-		f, err := os.OpenFile(g.logFile, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		f, err := openLog(g.logFile)
 		if err != nil {
-			return nil, nil, fmt.Errorf("--log-file: %w", err)
+			return nil, nil, err
 		}
 		w, close = f, func() { f.Close() }
 	}
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})), close, nil
+}
+
+// openLog opens a log file to append to.
+func openLog(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("--log-file: %w: choose another file", err)
+	}
+	return f, nil
 }

@@ -7,14 +7,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 
 	"github.com/spf13/cobra"
-
-	"github.com/s3mount/s3mount/object"
 )
 
 // The exit codes, the same as rclone's where it has them.
@@ -31,7 +28,7 @@ var version = "dev"
 type env struct {
 	stdout, stderr io.Writer
 	getenv         func(string) string
-	signals        <-chan os.Signal // interrupts and terminations
+	signals        chan os.Signal // interrupts, terminations and hangups
 }
 
 func main() {
@@ -46,19 +43,9 @@ func run(ctx context.Context, args []string, e env) int {
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintf(e.stderr, "s3mount: %s\n", message(err))
-	var usage usageError
-	if errors.As(err, &usage) {
-		return exitUsage
-	}
-	return exitError
+	fmt.Fprintf(e.stderr, "s3mount: %v\n", err)
+	return exitCode(err)
 }
-
-// usageError is a command line that can't be run.
-type usageError struct{ err error }
-
-func (u usageError) Error() string { return u.err.Error() }
-func (u usageError) Unwrap() error { return u.err }
 
 func newRoot(e env) *cobra.Command {
 	g := &globals{env: e}
@@ -80,41 +67,23 @@ func newRoot(e env) *cobra.Command {
 	}
 	root.SetOut(e.stdout)
 	root.SetErr(e.stderr)
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w: see %s --help", err, c.CommandPath())}
-	})
+	root.SetFlagErrorFunc(flagError)
 	g.addFlags(root.PersistentFlags())
 	root.AddCommand(newMountCmd(g), newUmountCmd(g), newDemoCmd(g))
 	return root
 }
 
-// exactArgs refuses a wrong number of arguments, naming them.
-func exactArgs(names ...string) cobra.PositionalArgs {
+// arguments refuses a wrong number of arguments: it names those that must be there, and
+// takes up to optional more.
+func arguments(optional int, names ...string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
+		most := len(names) + optional
 		switch {
 		case len(args) < len(names):
 			return usageError{fmt.Errorf("%s is missing: usage: %s", names[len(args)], c.UseLine())}
-		case len(args) > len(names):
-			return usageError{fmt.Errorf("one argument too many, %q: usage: %s", args[len(names)], c.UseLine())}
+		case len(args) > most:
+			return usageError{fmt.Errorf("one argument too many, %q: usage: %s", args[most], c.UseLine())}
 		}
 		return nil
 	}
-}
-
-// message is an error in one line, with what to do about it where that is known.
-func message(err error) string {
-	if a := advice[object.KindOf(err)]; a != "" {
-		return fmt.Sprintf("%v (%s)", err, a)
-	}
-	return err.Error()
-}
-
-// advice tells what to do about a failure to start.
-var advice = map[object.Kind]string{
-	object.KindNoBucket:    "check the bucket's name, or make it first",
-	object.KindCredentials: "check access_key_id and secret_access_key of the remote",
-	object.KindPermission:  "the key needs s3:ListBucket on the bucket and s3:GetObject on its objects",
-	object.KindClockSkew:   "set this machine's clock",
-	object.KindUnavailable: "check the remote's endpoint and the network",
-	object.KindTimeout:     "check the remote's endpoint and the network",
 }

@@ -6,15 +6,15 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/s3mount/s3mount/config"
 	"github.com/s3mount/s3mount/fusefs"
+	"github.com/s3mount/s3mount/object"
 	"github.com/s3mount/s3mount/s3remote"
-	"github.com/s3mount/s3mount/writeback"
 )
 
 func newMountCmd(g *globals) *cobra.Command {
@@ -27,12 +27,21 @@ unmounted, interrupted or terminated. close() and fsync() return when S3 has
 what was written, and fail when S3 does not take it.
 
 Ctrl-C and SIGTERM upload what is open, unmount and exit with 0. A second
-signal gives up, and names what was not uploaded.`,
+signal gives up, and names what was not uploaded.
+
+A remote is a section of the config file, in the form of an rclone.conf:
+
+  [minio]
+  type = s3
+  provider = Minio
+  endpoint = http://127.0.0.1:9000
+  access_key_id = minioadmin
+  secret_access_key = minioadmin`,
 		Example: "  s3mount mount minio:photos /mnt/photos\n  s3mount mount --daemon --read-only aws:logs/2026 /mnt/logs",
-		Args:    exactArgs("remote:bucket", "DIR"),
+		Args:    arguments(0, "remote:bucket", "DIR"),
 		RunE: func(c *cobra.Command, args []string) error {
-			if o.daemon {
-				return daemonize(c.Context(), g)
+			if o.daemon && !g.isChild() {
+				return g.daemonize(c.Context())
 			}
 			return g.mount(c.Context(), args[0], args[1], &o)
 		},
@@ -57,24 +66,40 @@ func (g *globals) mount(ctx context.Context, place, dir string, o *mountOptions)
 	if err != nil {
 		return err
 	}
-	return g.serve(ctx, bucket, name, dir, o, log, func(io.Writer) { tell(nil) })
+	return g.serve(ctx, bucket, name, dir, o, log, func(io.Writer) {
+		if g.isChild() {
+			os.Chdir("/") // where it was started is not in use by it: it can be unmounted
+		}
+		tell(nil)
+	})
+}
+
+// parsePlace reads remote:bucket/prefix.
+func parsePlace(place string) (config.RemotePath, error) {
+	p, err := config.ParsePath(place)
+	if err != nil {
+		return p, usageError{hinted(err, "write remote:bucket or remote:bucket/prefix")}
+	}
+	if p.Bucket == "" {
+		return p, usageError{fmt.Errorf("%s names no bucket: write %sbucket", p, p)}
+	}
+	return p, nil
 }
 
 // openBucket connects to the bucket and prefix that a path names.
 func (g *globals) openBucket(ctx context.Context, place string, retryFor time.Duration, log *slog.Logger) (*s3remote.Bucket, string, error) {
-	p, err := config.ParsePath(place)
+	ctx, done := g.untilSignal(ctx)
+	defer done()
+	p, err := parsePlace(place)
 	if err != nil {
-		return nil, "", usageError{err}
-	}
-	if p.Bucket == "" {
-		return nil, "", usageError{fmt.Errorf("%s names no bucket: write %sbucket", p, p)}
+		return nil, "", err
 	}
 	client, err := g.openRemote(ctx, p, retryFor, log)
 	if err != nil {
 		return nil, "", err
 	}
 	bucket, err := client.Bucket(p.Bucket, p.Prefix)
-	return bucket, p.String(), err
+	return bucket, p.String(), hinted(err, "write remote:bucket/prefix")
 }
 
 // serve mounts a bucket on dir and serves it until it is unmounted or a signal comes.
@@ -110,8 +135,8 @@ func (g *globals) start(ctx context.Context, bucket *s3remote.Bucket, name, dir 
 	if err := fusefs.CheckDevice(); err != nil {
 		return nil, err
 	}
-	if err := bucket.Check(ctx); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+	if err := checkBucket(ctx, bucket, name); err != nil {
+		return nil, err
 	}
 	if l.session, err = openSession(l.dir, name, g.getenv); err != nil {
 		return nil, err
@@ -128,89 +153,20 @@ func (g *globals) start(ctx context.Context, bucket *s3remote.Bucket, name, dir 
 	return l, nil
 }
 
-// untilSignal returns a context that a signal ends; done gives the signals back.
-func (g *globals) untilSignal(ctx context.Context) (_ context.Context, done func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		select {
-		case s := <-g.signals:
-			cancel(fmt.Errorf("interrupted (%s)", s))
-		case <-stop:
-		}
-	}()
-	return ctx, func() {
-		close(stop)
-		<-stopped
-		cancel(nil)
-	}
-}
+// checkPatience is how long a store may take to answer the first request: somebody waits
+// for the mount and wants to hear of a wrong endpoint.
+const checkPatience = 20 * time.Second
 
-// busyGrace is how long programs that have files open may go on after a signal.
-const busyGrace = 5 * time.Second
-
-// untilUnmounted waits for the end of a mount and leaves nothing behind.
-func (g *globals) untilUnmounted(ctx context.Context, m *live, log *slog.Logger) error {
-	gone := make(chan struct{})
-	go func() {
-		m.server.Wait()
-		close(gone)
-	}()
-	ctx, giveUp := context.WithCancel(ctx)
-	defer giveUp()
-	select {
-	case <-gone:
-	case s := <-g.signals:
-		log.Info("unmounting", "signal", s.String())
-		detach(m.server, m.dir, log)
-		select {
-		case <-gone:
-		case <-g.signals:
-			giveUp()
-		case <-time.After(busyGrace):
-			log.Warn("files in the mount are still open: what they hold is uploaded, later writes fail")
-		}
-	}
-	done := make(chan error, 1)
-	go func() { done <- m.close(ctx) }()
-	select {
-	case err := <-done:
-		return uploadError(err)
-	case s := <-g.signals:
-		left := m.queue.Pending()
-		giveUp()
-		<-done
-		return fmt.Errorf("gave up at the second signal (%s); not uploaded:%s", s, pendingList(left))
-	}
-}
-
-func uploadError(err error) error {
+// checkBucket finds out whether the bucket can be used.
+func checkBucket(ctx context.Context, bucket *s3remote.Bucket, name string) error {
+	within, cancel := context.WithTimeoutCause(ctx, checkPatience, fmt.Errorf("no answer within %v", checkPatience))
+	defer cancel()
+	err := bucket.Check(within)
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("not everything could be uploaded: %w", err)
-}
-
-func pendingList(left []writeback.Pending) string {
-	if len(left) == 0 {
-		return " nothing"
+	if why := interrupted(ctx); why != nil {
+		return why
 	}
-	text := ""
-	for _, p := range left {
-		text += fmt.Sprintf("\n  %s (%d bytes)", p.Key, p.Bytes)
-	}
-	return text
-}
-
-// detach unmounts; a mount with open files loses its name only.
-func detach(server *fusefs.Server, dir string, log *slog.Logger) {
-	err := server.Unmount()
-	if err == nil {
-		return
-	}
-	log.Debug("unmount", "err", err)
-	if err := detachMount(dir); err != nil && !errors.Is(err, unix.EINVAL) {
-		log.Warn("the mount point could not be freed", "dir", dir, "err", err)
-	}
+	return hinted(fmt.Errorf("%s: %w", name, err), checkHints[object.KindOf(err)])
 }

@@ -47,20 +47,52 @@ func sessionPath(dir string, getenv func(string) string) string {
 
 // openSession makes the session of a mount on dir.
 func openSession(dir, remote string, getenv func(string) string) (*session, error) {
+	if err := makeRuntimeDir(runtimeDir(getenv)); err != nil {
+		return nil, err
+	}
 	path := sessionPath(dir, getenv)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("runtime directory: %w", err)
+	for {
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("session file: %w", err)
+		}
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			f.Close()
+			return nil, fmt.Errorf("mount point %s: another s3mount is starting or ending there: wait for it", dir)
+		}
+		if !isAt(f, path) { // its last owner removed it before this one had the lock
+			f.Close()
+			continue
+		}
+		s := &session{file: f, info: sessionInfo{PID: os.Getpid(), Remote: remote, Dir: dir}}
+		return s, s.write()
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+}
+
+// makeRuntimeDir makes the folder of session files. It may stand in /tmp, where others
+// could have made it before.
+func makeRuntimeDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("runtime directory: %w: set XDG_RUNTIME_DIR to another one", err)
+	}
+	var st unix.Stat_t
+	if err := unix.Lstat(dir, &st); err != nil {
+		return fmt.Errorf("runtime directory %s: %w", dir, err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR || st.Uid != uint32(os.Geteuid()) || st.Mode&0o022 != 0 {
+		return fmt.Errorf("runtime directory %s: it must be a directory of yours that others can't write: set XDG_RUNTIME_DIR to another one", dir)
+	}
+	return nil
+}
+
+// isAt reports whether path still names the open file.
+func isAt(f *os.File, path string) bool {
+	open, err := f.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("session file: %w", err)
+		return false
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("mount point %s: another s3mount is starting or ending there", dir)
-	}
-	s := &session{file: f, info: sessionInfo{PID: os.Getpid(), Remote: remote, Dir: dir}}
-	return s, s.write()
+	named, err := os.Lstat(path)
+	return err == nil && os.SameFile(open, named)
 }
 
 func (s *session) write() error {
@@ -75,36 +107,55 @@ func (s *session) write() error {
 	return err
 }
 
-// close ends the session: with an error it is left for umount to read.
+// close ends the session. Whoever waits for it has the file open, and reads err in it.
 func (s *session) close(err error) {
-	if err == nil {
-		os.Remove(s.file.Name())
-	} else {
+	if err != nil {
 		s.info.Error = err.Error()
 		s.write() // the error is also the process's own exit message
 	}
+	os.Remove(s.file.Name())
 	s.file.Close()
 }
 
-// waitSession waits until the process that served dir has ended, and returns what it
-// could not upload. A mount without a session has nothing to wait for.
-func waitSession(ctx context.Context, dir string, getenv func(string) string) error {
-	f, err := os.OpenFile(sessionPath(dir, getenv), os.O_RDWR, 0)
+// sessionWait waits for the end of a mount's process.
+type sessionWait struct {
+	file *os.File // nil: no process is known
+}
+
+// watchSession begins to watch the process that serves dir. It must be called while the
+// mount is there, and closed.
+func watchSession(dir string, getenv func(string) string) (*sessionWait, error) {
+	f, err := os.OpenFile(sessionPath(dir, getenv), os.O_RDWR|unix.O_NOFOLLOW, 0)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil
+		return &sessionWait{}, nil
 	}
 	if err != nil {
-		return fmt.Errorf("session file: %w", err)
+		return nil, fmt.Errorf("session file: %w", err)
 	}
-	defer f.Close()
-	if err := lockBy(ctx, f); err != nil {
-		return err
+	return &sessionWait{f}, nil
+}
+
+func (w *sessionWait) close() {
+	if w.file != nil {
+		w.file.Close()
 	}
-	var info sessionInfo
-	if err := json.NewDecoder(f).Decode(&info); err != nil || info.Error == "" {
+}
+
+// wait returns when the process has ended, and what it could not upload.
+func (w *sessionWait) wait(ctx context.Context) error {
+	if w.file == nil {
 		return nil
 	}
-	os.Remove(f.Name())
+	if err := lockBy(ctx, w.file); err != nil {
+		return err
+	}
+	if isAt(w.file, w.file.Name()) {
+		os.Remove(w.file.Name()) // the process was killed
+	}
+	var info sessionInfo
+	if err := json.NewDecoder(w.file).Decode(&info); err != nil || info.Error == "" {
+		return nil
+	}
 	return errors.New(info.Error)
 }
 
@@ -120,7 +171,7 @@ func lockBy(ctx context.Context, f *os.File) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the mount is gone, but its process is still uploading: %w", ctx.Err())
+			return fmt.Errorf("the mount is gone, but its process is still uploading: %w", context.Cause(ctx))
 		case <-tick.C:
 		}
 	}

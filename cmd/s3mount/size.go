@@ -27,7 +27,7 @@ func (s *size) Set(v string) error {
 	}
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil || n < 0 || n*factor >= math.MaxInt64 || math.IsNaN(n) {
-		return fmt.Errorf("%q is no size: write 512M or 10G", v)
+		return fmt.Errorf("%q is no size", v)
 	}
 	*s = size(n * factor)
 	return nil
@@ -50,7 +50,7 @@ type octal uint32
 func (o *octal) Set(v string) error {
 	n, err := strconv.ParseUint(strings.TrimPrefix(v, "0o"), 8, 32)
 	if err != nil || n > 0o7777 {
-		return fmt.Errorf("%q is no octal mode: write 0644", v)
+		return fmt.Errorf("%q is no octal mode", v)
 	}
 	*o = octal(n)
 	return nil

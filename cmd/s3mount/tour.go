@@ -42,12 +42,16 @@ func (g *globals) tour(ctx context.Context, o *demoOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
-	t := &tour{g: g, d: d, o: o.mountOptions, log: log, tree: d.temp + "/tree", mnt: d.temp + "/mnt"}
+	t := &tour{g: g, d: d, o: o.mountOptions, log: log, tree: d.temp + "/tree", mnt: d.mnt}
 	t.o.cacheDir = d.temp + "/cache"
 	defer func() { err = errors.Join(err, t.unmount()) }()
 	for _, s := range t.steps() {
 		began := time.Now()
-		if err := s.run(ctx); err != nil {
+		err := s.run(ctx)
+		if why := interrupted(ctx); why != nil {
+			return fmt.Errorf("%s: %w", s.name, why)
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 		fmt.Fprintf(g.stdout, "ok  %-52s %5.2f s\n", s.name, time.Since(began).Seconds())
@@ -65,7 +69,7 @@ func (t *tour) steps() []step {
 	return []step{
 		{"make a tree of files, folders and links", t.plant},
 		{"mount a bucket", t.mount},
-		{"copy the tree in (cp -a)", func(context.Context) error { return t.exec("cp", "-a", t.tree, t.mnt+"/") }},
+		{"copy the tree in (cp -a)", func(ctx context.Context) error { return t.exec(ctx, "cp", "-a", t.tree, t.mnt+"/") }},
 		{"sync it twice (rsync -a): the second sends nothing", t.syncTwice},
 		{"edit: append, overwrite, truncate", t.edit},
 		{"rename a file and a folder", t.rename},
@@ -119,7 +123,7 @@ func (t *tour) unmount() error {
 	t.live = nil
 	detach(l.server, l.dir, t.log)
 	l.server.Wait()
-	err := uploadError(l.close(context.Background()))
+	err := endError(nil, l.close(context.Background()))
 	l.session.close(nil)
 	return err
 }
@@ -132,14 +136,14 @@ func (t *tour) remount(ctx context.Context) error {
 }
 
 // exec runs a program of the machine.
-func (t *tour) exec(name string, args ...string) error {
-	_, err := t.output(name, args...)
+func (t *tour) exec(ctx context.Context, name string, args ...string) error {
+	_, err := t.output(ctx, name, args...)
 	return err
 }
 
-func (t *tour) output(name string, args ...string) (string, error) {
+func (t *tour) output(ctx context.Context, name string, args ...string) (string, error) {
 	var out, problems bytes.Buffer
-	c := exec.Command(name, args...)
+	c := exec.CommandContext(ctx, name, args...)
 	c.Stdout, c.Stderr = &out, &problems
 	if err := c.Run(); err != nil {
 		return "", fmt.Errorf("%s: %w: %s", name, err, strings.TrimSpace(problems.String()))
@@ -147,12 +151,12 @@ func (t *tour) output(name string, args ...string) (string, error) {
 	return out.String(), nil
 }
 
-func (t *tour) syncTwice(context.Context) error {
+func (t *tour) syncTwice(ctx context.Context) error {
 	if _, err := exec.LookPath("rsync"); err != nil {
 		return errors.New("rsync is missing: install it (apt-get install rsync)")
 	}
 	for range 2 {
-		sent, err := t.output("rsync", "-a", "--out-format=%i %n", t.tree+"/", t.mnt+"/tree/")
+		sent, err := t.output(ctx, "rsync", "-a", "--out-format=%i %n", t.tree+"/", t.mnt+"/tree/")
 		if err != nil {
 			return err
 		}

@@ -20,9 +20,11 @@ func newUmountCmd(g *globals) *cobra.Command {
 		Aliases: []string{"unmount"},
 		Short:   "Unmount, once everything is in S3",
 		Long:    "Umount takes an s3mount away, and returns when its process has uploaded everything and ended.\nIt fails, and changes nothing, while programs have files open there.",
-		Args:    exactArgs("DIR"),
+		Args:    arguments(0, "DIR"),
 		RunE: func(c *cobra.Command, args []string) error {
-			ctx, cancel := context.WithTimeout(c.Context(), timeout)
+			ctx, done := g.untilSignal(c.Context())
+			defer done()
+			ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("not ended within %v", timeout))
 			defer cancel()
 			return g.umount(ctx, args[0])
 		},
@@ -49,17 +51,22 @@ func (g *globals) umount(ctx context.Context, dir string) error {
 	}
 	switch kind := mountedOn(real); {
 	case kind == "":
-		return fmt.Errorf("%s is not a mount point", dir)
+		return fmt.Errorf("%s is not a mount point: mount lists those that are", dir)
 	case !isOurs(real):
-		return fmt.Errorf("%s is a mount of %s, not of s3mount", dir, kind)
+		return fmt.Errorf("%s is a mount of %s, not of s3mount: use umount", dir, kind)
 	}
+	process, err := watchSession(real, g.getenv)
+	if err != nil {
+		return err
+	}
+	defer process.close()
 	if err := unmount(real); err != nil {
 		if errors.Is(err, unix.EBUSY) {
 			return fmt.Errorf("%s is in use: close the files in it and leave the directory, then try again", dir)
 		}
 		return fmt.Errorf("unmount %s: %w", dir, err)
 	}
-	return waitSession(ctx, real, g.getenv)
+	return process.wait(ctx)
 }
 
 // unmount takes a mount away, by itself or by fusermount3 where that needs a privilege.
