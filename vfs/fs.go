@@ -170,7 +170,7 @@ type inodeState struct {
 
 	staged    *writeback.Staged // not nil: the content is local
 	metaDirty bool              // attributes to be stored with the next upload
-	told      uint64            // 1 + the generation of staged whose failure an application was told; 0: none
+	told      toldFailure       // the last failure of storing staged
 	pages     object.ID         // the version that the kernel's page cache may hold
 
 	marker  markerState

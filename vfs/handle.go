@@ -58,6 +58,11 @@ func (fs *FS) openNode(ctx context.Context, n *Inode, write bool) (*Handle, erro
 	}
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
+	if n.t.gone && (write || n.t.opens == 0) {
+		// The kernel still knows a name that is gone or stands for another object. What
+		// is written here would go nowhere, silently: ESTALE makes it look again.
+		return nil, object.Errorf(object.KindStale, "open", n.keyLocked(), "the name was removed or replaced")
+	}
 	n.t.opens++
 	if write {
 		n.t.writers++
@@ -206,14 +211,14 @@ func (h *Handle) Fsync(context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	err := n.syncHeld(h.fs.lasting)
-	if err != nil {
-		n.tell()
-	}
+	n.tell(err)
 	return err
 }
 
 // Release ends a handle. What no Flush uploaded (pages of a mapping, say) is uploaded
-// now; if that fails it is kept in Options.UnsentDir, and the log says so.
+// now; if that fails it is kept in Options.UnsentDir, and the log says so. What Flush
+// failed to upload is kept likewise, and not tried again: the application knows that it
+// failed, and may have written elsewhere.
 func (h *Handle) Release() {
 	fs, n := h.fs, h.n
 	h.mu.Lock()

@@ -90,10 +90,18 @@ func (n *Inode) settle(ctx context.Context) error {
 		n.unstage()
 		s.Discard()
 	default:
-		if err := n.syncHeld(ctx); err != nil {
+		err := n.knownFailure(s)
+		if err == nil {
+			err = n.syncHeld(ctx)
+		}
+		switch {
+		case err == nil:
+			n.adopt(s)
+		case n.isOpen(): // again meanwhile: the last one to close it settles it
+			return err
+		default:
 			return n.giveUp(s, err)
 		}
-		n.adopt(s)
 	}
 	return nil
 }
@@ -120,21 +128,46 @@ func (n *Inode) adopt(s *writeback.Staged) {
 	}
 }
 
-// tell notes that an application has the error of storing the content as it is now.
-func (n *Inode) tell() {
+// toldFailure is the error of storing a generation of a staged file that an application
+// was told; nil: none.
+type toldFailure struct {
+	err        error
+	generation uint64
+}
+
+// tell notes what an application is told of storing the content as it is now.
+func (n *Inode) tell(err error) {
 	fs := n.fs
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
-	if n.t.staged != nil {
-		n.t.told = n.t.staged.Generation() + 1
+	n.t.told = toldFailure{}
+	if err != nil && n.t.staged != nil {
+		n.t.told = toldFailure{err, n.t.staged.Generation()}
 	}
+}
+
+// knownFailure returns the error of storing the content as it is now, if an application
+// was told already.
+func (n *Inode) knownFailure(s *writeback.Staged) error {
+	n.fs.tree.Lock()
+	defer n.fs.tree.Unlock()
+	if told := n.t.told; told.err != nil && told.generation == s.Generation() {
+		return told.err
+	}
+	return nil
 }
 
 // unstage makes the inode's content the remote version's.
 func (n *Inode) unstage() {
 	n.fs.tree.Lock()
 	defer n.fs.tree.Unlock()
-	n.t.staged = nil
+	n.t.staged, n.t.told = nil, toldFailure{}
+}
+
+func (n *Inode) isOpen() bool {
+	n.fs.tree.Lock()
+	defer n.fs.tree.Unlock()
+	return n.t.opens > 0
 }
 
 // giveUp keeps what could not be uploaded where no application is left to be told, and
@@ -153,36 +186,46 @@ func (n *Inode) giveUp(s *writeback.Staged, cause error) error {
 		fs.log.Error("a file could not be uploaded: its content is kept locally, copy it back once the store takes it",
 			"op", "close", "key", key, "kept", path, "err", cause)
 	}
+	if told := n.forsake(gen); !told || fs.ctx.Err() != nil { // at the end all are named
+		fs.unsent.add(unsent)
+	}
+	return unsent
+}
+
+// forsake makes an inode show what S3 has, when its staged file of generation gen was
+// given up. told reports whether an application had the error.
+func (n *Inode) forsake(gen uint64) (told bool) {
+	fs := n.fs
 	fs.tree.Lock()
-	told := n.t.told == gen+1
-	n.t.staged, n.t.metaDirty, n.t.told = nil, false, 0
-	node, had := n.id, n.t.remote
-	if had {
-		ino := n.t.attr.Ino
+	told = n.t.told.err != nil && n.t.told.generation == gen
+	n.t.staged, n.t.metaDirty, n.t.told, n.t.pages = nil, false, toldFailure{}, object.ID{}
+	p, name, ino := n.t.parent, n.t.name, n.t.attr.Ino
+	stays := true
+	switch {
+	case n.t.remote:
 		n.t.attr = fs.def.attrOf(n.t.info, false)
 		n.t.attr.Ino = ino
-	}
-	p, name := n.t.parent, n.t.name
-	if !had {
+	case n.t.writers > 0:
+		// Opened for writing since settle looked: it must keep its name, or what is
+		// written now would go nowhere.
+		n.t.attr.Size = 0
+		defer n.stage() // a failure shows at the next write
+	default:
+		stays = false
 		fs.detachLocked(n)
 		fs.patchLocked(p, name, nil)
 	}
-	n.t.pages = object.ID{}
 	fs.tree.Unlock()
-	if !told || fs.ctx.Err() != nil { // at the end all are named
-		fs.unsent.add(unsent)
+	if fs.inval != nil {
+		fs.wg.Go(func() { // the kernel may hold a lock that waits for this operation's answer
+			if stays {
+				fs.inval.InvalidateContent(n.id)
+			} else {
+				fs.inval.InvalidateEntry(p.id, name)
+			}
+		})
 	}
-	if fs.inval == nil {
-		return unsent
-	}
-	fs.wg.Go(func() { // the kernel may hold a lock that waits for this operation's answer
-		if had {
-			fs.inval.InvalidateContent(node)
-		} else {
-			fs.inval.InvalidateEntry(p.id, name)
-		}
-	})
-	return unsent
+	return told
 }
 
 // finishAll uploads and settles what is still open at the end.
@@ -208,7 +251,7 @@ func (n *Inode) finish(ctx context.Context) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	fs.tree.Lock()
-	n.t.writers, n.t.opens = 0, 0
+	n.t.writers, n.t.opens, n.t.told = 0, 0, toldFailure{} // once more, whoever was told
 	fs.tree.Unlock()
 	n.settle(ctx)
 }
