@@ -3,6 +3,7 @@ package vfs
 import (
 	"container/list"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/s3mount/s3mount/internal/keyname"
@@ -13,8 +14,8 @@ import (
 // this mount has changed since. Guarded by FS.tree.
 type listing struct {
 	at     time.Time
-	names  []string // in the order of the listing; a name that is not in byName is gone
-	byName map[string]*listed
+	names  []string           // in the order of the listing, then what came later
+	byName map[string]*listed // the same names
 	// partial says that the folder has more than one page, and that nothing but this
 	// fact is kept.
 	partial bool
@@ -53,16 +54,15 @@ func (fs *FS) setListingLocked(n *Inode, l *listing) {
 	}
 	fs.tree.listed += len(l.byName) + 1
 	l.elem = fs.tree.listings.PushFront(n)
+	fs.boundListingsLocked()
+}
+
+// boundListingsLocked drops the least recently used listings, while there is more than
+// Options.MaxListed of all.
+func (fs *FS) boundListingsLocked() {
 	for fs.tree.listed > fs.o.MaxListed {
-		last := fs.tree.listings.Back()
-		victim, _ := last.Value.(*Inode)
-		if victim == n && len(l.byName)+1 <= fs.o.MaxListed {
-			return
-		}
+		victim, _ := fs.tree.listings.Back().Value.(*Inode)
 		fs.setListingLocked(victim, nil)
-		if victim == n {
-			return
-		}
 	}
 }
 
@@ -84,17 +84,33 @@ func (fs *FS) patchLocked(p *Inode, name string, f *found) {
 	if l == nil || l.partial {
 		return
 	}
-	_, had := l.byName[name]
-	switch {
-	case f == nil && had:
-		delete(l.byName, name)
-		fs.tree.listed--
-	case f != nil:
-		l.byName[name] = &listed{name: name, found: *f}
-		if !had {
-			l.names = append(l.names, name)
-			fs.tree.listed++
-		}
+	had := len(l.byName)
+	if f == nil {
+		l.remove(name)
+	} else {
+		l.put(&listed{name: name, found: *f})
+	}
+	fs.tree.listed += len(l.byName) - had
+	fs.tree.listings.MoveToFront(l.elem)
+	fs.boundListingsLocked()
+}
+
+func (l *listing) put(e *listed) {
+	if l.byName[e.name] == nil {
+		l.names = append(l.names, e.name)
+	}
+	l.byName[e.name] = e
+}
+
+func (l *listing) remove(name string) {
+	if l.byName[name] == nil {
+		return
+	}
+	delete(l.byName, name)
+	at := l.position(name)
+	l.names = slices.Delete(l.names, at, at+1)
+	if l.next > at {
+		l.next--
 	}
 }
 
@@ -108,11 +124,10 @@ func (fs *FS) keepListing(p *Inode, gen uint64, at time.Time, m *namer, all []li
 	}
 	l := &listing{at: at, partial: !complete}
 	if complete {
-		l.names = make([]string, len(all))
+		l.names = make([]string, 0, len(all))
 		l.byName = make(map[string]*listed, len(all))
 		for i := range all {
-			l.names[i] = all[i].name
-			l.byName[all[i].name] = &all[i]
+			l.put(&all[i])
 		}
 		fs.learnMarkerLocked(p, m)
 	}

@@ -148,9 +148,7 @@ func (d *DirHandle) restart() {
 	if l := fs.listingLocked(d.n); l != nil && !l.partial {
 		d.src.cached = make([]listed, 0, len(l.byName))
 		for _, name := range l.names {
-			if e := l.byName[name]; e != nil {
-				d.src.cached = append(d.src.cached, *e)
-			}
+			d.src.cached = append(d.src.cached, *l.byName[name])
 		}
 	}
 }
