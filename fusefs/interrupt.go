@@ -23,11 +23,12 @@ import (
 func (s *server) begin(cancel <-chan struct{}, h *fuse.InHeader) (ctx context.Context, end func()) {
 	ctx, stop := context.WithCancel(s.ctx)
 	finished := make(chan struct{})
+	tid := h.Pid // h is another request's once this one is answered
 	go func() {
 		select {
 		case <-finished:
 		case <-cancel:
-			stopWhenFatal(h.Pid, finished, stop)
+			stopWhenFatal(tid, finished, stop)
 		}
 	}()
 	return ctx, func() {
