@@ -1,0 +1,125 @@
+//go:build !race
+
+// The race detector multiplies memory; these tests run without it.
+
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/s3mount/s3mount/test/mounts"
+	"github.com/s3mount/s3mount/test/s3fake"
+	"github.com/s3mount/s3mount/test/servers"
+)
+
+// memoryLimit is what the whole process may take: the default of --memory, and 64 MiB.
+const memoryLimit = (256 + 64) << 20
+
+// peakMemory returns the most physical memory that a mount's process has had, in bytes,
+// and fails if that is over the limit.
+func peakMemory(t testing.TB, what string, m *mounts.Mount) {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.PID()))
+	must(t, err)
+	for line := range strings.Lines(string(text)) {
+		kb, ok := strings.CutPrefix(line, "VmHWM:")
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(kb), "kB")), 10, 64)
+		must(t, err)
+		t.Logf("%s: at most %d MiB", what, n>>10)
+		if n<<10 > memoryLimit {
+			t.Errorf("%s: the process took %d MiB, the limit is %d", what, n>>10, memoryLimit>>20)
+		}
+		return
+	}
+	t.Fatalf("no VmHWM in\n%s", text)
+}
+
+func TestMemoryOfA4GiBFile(t *testing.T) {
+	const size = 4 << 30
+	fake := s3fake.Start(t, s3fake.Options{FastETag: true})
+	m, b := newMount(t, servers.Of(fake))
+	p := s3fake.NewPattern(4)
+	must(t, copyPattern(m.Dir+"/written", p, size))
+	peakMemory(t, "writing 4 GiB", m)
+	dropCaches(t)
+	must(t, checkPattern(m.Dir+"/written", p, size))
+	peakMemory(t, "and reading back what was written", m)
+	info, err := b.Head(t.Context(), "written")
+	must(t, err)
+	same(t, "the object's size", info.Size, size)
+
+	m.Remount(true)
+	must(t, checkPattern(m.Dir+"/written", p, size))
+	peakMemory(t, "reading 4 GiB from the store", m)
+	must(t, os.Remove(m.Dir+"/written"))
+}
+
+// copyPattern writes a file in the pieces in which cp does.
+func copyPattern(path string, p s3fake.Pattern, size int64) (err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	buf := make([]byte, 256<<10)
+	for off := int64(0); off < size && err == nil; off += int64(len(buf)) {
+		p.ReadAt(buf, off) // never fails
+		_, err = f.Write(buf)
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+func TestMemoryOfAMillionNames(t *testing.T) {
+	const n = 1_000_000
+	fake := s3fake.Start(t, s3fake.Options{})
+	name, _ := mounts.NewBucket(t, servers.Of(fake))
+	fake.Bucket(name).AddVirtual(s3fake.Virtual{Prefix: "many/name-", N: n, Size: 100})
+	m := mounts.Start(t, mounts.Options{Server: servers.Of(fake), Path: name})
+	dir, err := os.Open(m.Dir + "/many")
+	must(t, err)
+	defer dir.Close()
+	began, seen := time.Now(), 0
+	for {
+		names, err := dir.Readdirnames(1000)
+		if seen == 0 && time.Since(began) > time.Second {
+			t.Errorf("the first names came after %v", time.Since(began))
+		}
+		seen += len(names)
+		if err == io.EOF {
+			break
+		}
+		must(t, err)
+	}
+	same(t, "names", seen, n)
+	peakMemory(t, "listing a million names", m)
+}
+
+func TestMemoryOfManyReadersAndWriters(t *testing.T) {
+	const files, size = 16, 96 << 20
+	fake := s3fake.Start(t, s3fake.Options{FastETag: true})
+	name, _ := mounts.NewBucket(t, servers.Of(fake))
+	for i := range uint64(files) {
+		fake.Bucket(name).PutPattern(fmt.Sprint("r", i), size, s3fake.NewPattern(i), nil)
+	}
+	m := mounts.Start(t, mounts.Options{Server: servers.Of(fake), Path: name})
+	var g errgroup.Group
+	for i := range uint64(files) {
+		g.Go(func() error { return checkPattern(fmt.Sprint(m.Dir, "/r", i), s3fake.NewPattern(i), size) })
+		g.Go(func() error { return copyPattern(fmt.Sprint(m.Dir, "/w", i), s3fake.NewPattern(i), size) })
+	}
+	must(t, g.Wait())
+	peakMemory(t, "16 readers and 16 writers of 96 MiB", m)
+}
