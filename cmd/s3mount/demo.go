@@ -87,7 +87,8 @@ func (d *demoPlace) open(ctx context.Context, keep string, log *slog.Logger) (er
 	if err != nil {
 		return err
 	}
-	if err := client.CreateBucket(ctx, demoBucket); err != nil {
+	err = client.CreateBucket(ctx, demoBucket)
+	if err != nil && !object.Is(err, object.KindExists) { // it exists in data that was kept
 		return err
 	}
 	d.bucket, err = client.Bucket(demoBucket, "")
