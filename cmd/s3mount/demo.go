@@ -34,6 +34,9 @@ a few files in it, and mounts it on DIR (or a new directory). Ctrl-C ends it and
 leaves nothing behind; with --keep, the server's data stays for the next time.`,
 		Args: arguments(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if o.check && len(args) > 0 {
+				return usageError{fmt.Errorf("demo --check makes its own mount point: leave %s out", args[0])}
+			}
 			if o.check {
 				return g.tour(c.Context(), &o)
 			}

@@ -34,7 +34,7 @@ func hinted(err error, hint string) error {
 	if err == nil || hint == "" {
 		return err
 	}
-	return fmt.Errorf("%w (%s)", err, hint)
+	return fmt.Errorf("%w: %s", err, hint)
 }
 
 // checkHints tells what to do when a bucket can't be opened.

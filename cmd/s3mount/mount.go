@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -78,6 +79,9 @@ func (g *globals) mount(ctx context.Context, place, dir string, o *mountOptions)
 func parsePlace(place string) (config.RemotePath, error) {
 	p, err := config.ParsePath(place)
 	if err != nil {
+		if !strings.Contains(place, ",") { // no options: no secrets
+			err = fmt.Errorf("%q: %w", place, err)
+		}
 		return p, usageError{hinted(err, "write remote:bucket or remote:bucket/prefix")}
 	}
 	if p.Bucket == "" {
@@ -168,5 +172,9 @@ func checkBucket(ctx context.Context, bucket *s3remote.Bucket, name string) erro
 	if why := interrupted(ctx); why != nil {
 		return why
 	}
-	return hinted(fmt.Errorf("%s: %w", name, err), checkHints[object.KindOf(err)])
+	hint := checkHints[object.KindOf(err)]
+	if e := (*object.Error)(nil); errors.As(err, &e) && e.Kind == object.KindNoBucket && e.Code == "" {
+		hint = "check the bucket's name, and endpoint of the remote: the answer has no code of S3"
+	}
+	return hinted(fmt.Errorf("%s: %w", name, err), hint)
 }

@@ -77,13 +77,13 @@ func (o *mountOptions) validate() error {
 	case o.cacheSize < minCache:
 		return usageError{fmt.Errorf("--cache-size %s: the least is %s", o.cacheSize, size(minCache))}
 	case o.dirCacheTime < 0:
-		return usageError{errors.New("--dir-cache-time is negative")}
+		return usageError{fmt.Errorf("--dir-cache-time %v is negative: it is %s", o.dirCacheTime, forms["duration"])}
 	case o.attrTimeout < 0:
-		return usageError{errors.New("--attr-timeout is negative")}
+		return usageError{fmt.Errorf("--attr-timeout %v is negative: it is %s", o.attrTimeout, forms["duration"])}
 	case o.retryFor <= 0:
-		return usageError{errors.New("--retry-for must be more than 0")}
+		return usageError{fmt.Errorf("--retry-for %v: it must be more than 0", o.retryFor)}
 	case o.cacheDir == "":
-		return usageError{errors.New("--cache-dir is empty")}
+		return usageError{errors.New("--cache-dir is empty: name a directory")}
 	}
 	dir, err := filepath.Abs(o.cacheDir)
 	o.cacheDir = dir

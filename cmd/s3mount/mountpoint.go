@@ -28,35 +28,36 @@ func checkMountPoint(dir string, o *mountOptions) (string, error) {
 	case errors.Is(err, os.ErrNotExist):
 		return "", fmt.Errorf("mount point %s does not exist: make it with mkdir", dir)
 	case err != nil:
-		return "", fmt.Errorf("mount point: %w", err)
+		return "", fmt.Errorf("mount point: %w: choose another directory", err)
 	case !st.IsDir():
-		return "", fmt.Errorf("mount point %s is not a directory", dir)
+		return "", fmt.Errorf("mount point %s is not a directory: choose an empty directory", dir)
 	}
 	real, err := filepath.EvalSymlinks(abs)
 	if err != nil {
-		return "", fmt.Errorf("mount point: %w", err)
+		return "", fmt.Errorf("mount point: %w: choose another directory", err)
 	}
 	if kind := mountedOn(real); kind != "" {
-		return "", fmt.Errorf("mount point %s: %s is already mounted there: unmount it first", dir, kind)
+		return "", fmt.Errorf("mount point %s: %s is already mounted there: unmount it first, or choose another directory", dir, kind)
 	}
 	if inside(real, o.cacheDir) || inside(o.cacheDir, real) {
 		return "", fmt.Errorf("mount point %s and the cache %s are inside one another: choose another --cache-dir", dir, o.cacheDir)
 	}
-	if err := checkEmpty(real); err != nil && !o.nonEmpty {
+	if err := checkEmpty(dir, real); err != nil && !o.nonEmpty {
 		return "", err
 	}
 	return real, nil
 }
 
-func checkEmpty(dir string) error {
-	f, err := os.Open(dir)
+// checkEmpty looks into real, which the user wrote as dir.
+func checkEmpty(dir, real string) error {
+	f, err := os.Open(real)
 	if err != nil {
-		return fmt.Errorf("mount point: %w", err)
+		return fmt.Errorf("mount point: %w: choose another directory", err)
 	}
 	defer f.Close()
 	if names, err := f.Readdirnames(1); err != io.EOF {
 		if err != nil {
-			return fmt.Errorf("mount point: %w", err)
+			return fmt.Errorf("mount point: %w: choose another directory", err)
 		}
 		return fmt.Errorf("mount point %s is not empty (%s is there): choose an empty directory, or give --allow-non-empty", dir, names[0])
 	}

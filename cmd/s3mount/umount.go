@@ -41,7 +41,7 @@ func (g *globals) umount(ctx context.Context, dir string) error {
 	// A mount that died can't be looked at: only its parent can.
 	parent, err := filepath.EvalSymlinks(filepath.Dir(abs))
 	if err != nil {
-		return err
+		return fmt.Errorf("%s is not a mount point: %w", dir, err)
 	}
 	real := filepath.Join(parent, filepath.Base(abs))
 	if !isOurs(real) {
