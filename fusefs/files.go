@@ -6,6 +6,8 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
+
+	"github.com/s3mount/s3mount/object"
 )
 
 func (s *server) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, out *fuse.CreateOut) fuse.Status {
@@ -24,7 +26,10 @@ func (s *server) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut
 	ctx, end := s.begin(cancel, &in.InHeader)
 	defer end()
 	h, keep, err := s.fs.Open(ctx, node(in.NodeId), in.Flags&syscall.O_ACCMODE != syscall.O_RDONLY)
-	if err != nil {
+	switch {
+	case object.Is(err, object.KindStale):
+		return fuse.Status(syscall.ESTALE) // the kernel looks the name up again: nothing to log
+	case err != nil:
 		return s.status("open", err)
 	}
 	if keep {

@@ -158,6 +158,7 @@ type inodeState struct {
 	writers  int    // of these, for writing
 	pins     int    // operations under way
 	gone     bool   // no name leads here any more
+	leaving  bool   // about to be gone, by an operation that holds mu: who wants to open it waits
 
 	attr    Attr
 	hasMeta bool // attr is from the object's metadata, not from a listing

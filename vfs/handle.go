@@ -58,6 +58,12 @@ func (fs *FS) openNode(ctx context.Context, n *Inode, write bool) (*Handle, erro
 	}
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
+	for n.t.leaving {
+		fs.tree.Unlock()
+		n.mu.Lock() // until it has left, or stays
+		n.mu.Unlock()
+		fs.tree.Lock()
+	}
 	if n.t.gone && (write || n.t.opens == 0) {
 		// The kernel still knows a name that is gone or stands for another object. What
 		// is written here would go nowhere, silently: ESTALE makes it look again.

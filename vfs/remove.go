@@ -58,6 +58,7 @@ func (fs *FS) remove(ctx context.Context, op string, parent NodeID, name string,
 func (fs *FS) unlink(ctx context.Context, p, n *Inode) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	defer n.leave()()
 	if err := n.secure(ctx); err != nil {
 		return err
 	}
@@ -99,6 +100,18 @@ func (fs *FS) unnameLocked(p, n *Inode) {
 	if n.dir { // a file of the same name shows under its plain name now
 		fs.setListingLocked(p, nil)
 	}
+}
+
+// leave keeps an inode from being opened until stay is called: between its being secured
+// and its object's end, a new handle would be left without content. The caller holds n.mu.
+func (n *Inode) leave() (stay func()) {
+	set := func(leaving bool) {
+		n.fs.tree.Lock()
+		defer n.fs.tree.Unlock()
+		n.t.leaving = leaving
+	}
+	set(true)
+	return func() { set(false) }
 }
 
 // secure makes an inode's content independent of S3, if a handle needs it after its

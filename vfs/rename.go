@@ -154,6 +154,7 @@ func (fs *FS) beneath(n, top *Inode) bool {
 func (fs *FS) renameFile(ctx context.Context, r rename, key string) error {
 	defer lockContents(r.n, r.target)()
 	if r.target != nil {
+		defer r.target.leave()()
 		if err := r.target.secure(ctx); err != nil {
 			return err
 		}
