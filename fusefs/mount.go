@@ -62,6 +62,7 @@ func Mount(dir string, o Options) (*Server, error) {
 		Logger:                  slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 		PanicHandler:            s.panicked,
 		DirectMount:             os.Geteuid() == 0,
+		DirectMountStrict:       os.Geteuid() == 0, // fusermount3 can't do more for root
 		DirectMountFlags:        syscall.MS_NOSUID | syscall.MS_NODEV,
 	}
 	if o.ReadOnly {

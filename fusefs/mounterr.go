@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,13 +15,14 @@ func mountError(dir string, err error) error {
 	if why := deviceError(); why != nil {
 		return why
 	}
-	if _, missing := exec.LookPath("fusermount3"); missing != nil && os.Geteuid() != 0 {
-		return fmt.Errorf("mount on %s: fusermount3 is missing, and only root mounts without it: install the package fuse3", dir)
+	if errors.Is(err, unix.EPERM) {
+		return fmt.Errorf("mount on %s: %w: give the container the right to mount (--cap-add SYS_ADMIN)", dir, err)
 	}
 	return fmt.Errorf("mount on %s: %w", dir, err)
 }
 
-// deviceError says what is wrong with /dev/fuse.
+// deviceError says what is wrong with /dev/fuse. Also fusermount3 opens it with the user's
+// rights.
 func deviceError() error {
 	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
 	if err == nil {
@@ -39,6 +41,35 @@ func deviceError() error {
 	return fmt.Errorf("/dev/fuse can't be opened: %w", err)
 }
 
-// CheckDevice reports what keeps this process from using FUSE, before anything else is
+// Check reports what keeps this process from mounting on dir, before anything else is
 // tried.
-func CheckDevice() error { return deviceError() }
+func Check(dir string, allowOther bool) error {
+	if err := deviceError(); err != nil || os.Geteuid() == 0 {
+		return err
+	}
+	// What fusermount3 would refuse in words of its own:
+	if _, err := exec.LookPath("fusermount3"); err != nil {
+		return errors.New("fusermount3 is missing, and only root mounts without it: install the package fuse3")
+	}
+	if err := unix.Access(dir, unix.W_OK); err != nil {
+		return fmt.Errorf("mount point %s: %w: you mount on a directory that you may write to", dir, err)
+	}
+	if allowOther && !userAllowOther() {
+		return errors.New("--allow-other: only root may, unless /etc/fuse.conf has the line user_allow_other")
+	}
+	return nil
+}
+
+// userAllowOther reports whether the administrator lets users mount for others.
+func userAllowOther() bool {
+	text, err := os.ReadFile("/etc/fuse.conf")
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(text)) {
+		if strings.TrimSpace(line) == "user_allow_other" {
+			return true
+		}
+	}
+	return false
+}

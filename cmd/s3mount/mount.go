@@ -27,8 +27,9 @@ func newMountCmd(g *globals) *cobra.Command {
 unmounted, interrupted or terminated. close() and fsync() return when S3 has
 what was written, and fail when S3 does not take it.
 
-Ctrl-C and SIGTERM upload what is open, unmount and exit with 0. A second
-signal gives up, and names what was not uploaded.
+Ctrl-C, SIGTERM and the end of the terminal upload what is open, unmount and
+exit with 0. A second signal gives up, and names what was not uploaded and where
+it is kept.
 
 A remote is a section of the config file, in the form of an rclone.conf:
 
@@ -136,7 +137,7 @@ func (g *globals) start(ctx context.Context, bucket *s3remote.Bucket, name, dir 
 	if l.dir, err = checkMountPoint(dir, o); err != nil {
 		return nil, err
 	}
-	if err := fusefs.CheckDevice(); err != nil {
+	if err := fusefs.Check(l.dir, o.allowOther); err != nil {
 		return nil, err
 	}
 	if err := checkBucket(ctx, bucket, name); err != nil {

@@ -24,7 +24,7 @@ func checkMountPoint(dir string, o *mountOptions) (string, error) {
 	st, err := os.Stat(abs)
 	switch {
 	case errors.Is(err, unix.ENOTCONN):
-		return "", fmt.Errorf("mount point %s: a mount that died is still there: remove it with s3mount umount %s", dir, dir)
+		return "", deadMount(dir)
 	case errors.Is(err, os.ErrNotExist):
 		return "", fmt.Errorf("mount point %s does not exist: make it with mkdir", dir)
 	case err != nil:
@@ -37,6 +37,9 @@ func checkMountPoint(dir string, o *mountOptions) (string, error) {
 		return "", fmt.Errorf("mount point: %w: choose another directory", err)
 	}
 	if kind := mountedOn(real); kind != "" {
+		if errors.Is(unix.Statfs(real, new(unix.Statfs_t)), unix.ENOTCONN) { // attributes may be cached
+			return "", deadMount(dir)
+		}
 		return "", fmt.Errorf("mount point %s: %s is already mounted there: unmount it first, or choose another directory", dir, kind)
 	}
 	if inside(real, o.cacheDir) || inside(o.cacheDir, real) {
@@ -46,6 +49,10 @@ func checkMountPoint(dir string, o *mountOptions) (string, error) {
 		return "", err
 	}
 	return real, nil
+}
+
+func deadMount(dir string) error {
+	return fmt.Errorf("mount point %s: a mount that died is still there: remove it with s3mount umount %s", dir, dir)
 }
 
 // checkEmpty looks into real, which the user wrote as dir.

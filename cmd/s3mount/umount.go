@@ -19,7 +19,7 @@ func newUmountCmd(g *globals) *cobra.Command {
 		Use:     "umount DIR",
 		Aliases: []string{"unmount"},
 		Short:   "Unmount, once everything is in S3",
-		Long:    "Umount takes an s3mount away, and returns when its process has uploaded everything and ended.\nIt fails, and changes nothing, while programs have files open there.",
+		Long:    "Umount takes an s3mount away, and returns when its process has uploaded\neverything and ended; it fails if something could not be uploaded, and names it.\nWhile programs have files open there it fails, too, and changes nothing. The\nmount of a process that died is removed.",
 		Args:    arguments(0, "DIR"),
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx, done := g.untilSignal(c.Context())

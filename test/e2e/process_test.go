@@ -22,6 +22,7 @@ import (
 type process struct {
 	*exec.Cmd
 	t      testing.TB
+	stdout lockedBuffer
 	stderr lockedBuffer
 	ended  chan struct{}
 	err    error // once ended is closed
@@ -63,7 +64,7 @@ func launch(t testing.TB, env []string, name string, args ...string) *process {
 	t.Helper()
 	p := &process{Cmd: exec.Command(name, args...), t: t, ended: make(chan struct{})}
 	p.Env = env
-	p.Stderr = &p.stderr
+	p.Stdout, p.Stderr = &p.stdout, &p.stderr
 	p.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	must(t, p.Start())
 	go func() {
