@@ -152,23 +152,26 @@ mkdir other
 if s3mount mount --allow-other --config "$2" "test:$3" other 2>allow; then exit 1; fi
 grep -q 'user_allow_other' allow
 if s3mount mount --config "$2" "test:$3" /mnt/roots 2>roots; then exit 1; fi
-cat allow roots >&2
+if s3mount mount --config /mnt/unreadable "test:$3" other 2>config; then exit 1; fi
+cat allow roots config >&2
 `
 
 func TestOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	s := pool.Fake(t)
 	name, b := mounts.NewBucket(t, s)
-	script := `mount -t tmpfs none /mnt && cp "$0" /mnt/s3mount && cp "$1" /mnt/config && mkdir /mnt/home /mnt/roots &&
+	script := `mount -t tmpfs none /mnt && cp "$0" /mnt/s3mount && cp "$1" /mnt/config && mkdir /mnt/home /mnt/roots && install -m 600 /dev/null /mnt/unreadable &&
 chown 65534 /mnt/home /mnt/config && mknod -m 666 /mnt/fuse c 10 229 && mount --bind /mnt/fuse /dev/fuse &&
 : >/mnt/fuse.conf && mount --bind /mnt/fuse.conf /etc/fuse.conf && exec setpriv --reuid=65534 --regid=65534 --clear-groups \
 env -i PATH="$PATH" HOME=/mnt/home sh -c "$3" sh /mnt/s3mount /mnt/config "$2"`
 	p := launch(t, os.Environ(), "unshare", "-m", "sh", "-c", script, mounts.Binary(t), mounts.Config(t, s), name, userScript)
 	same(t, "exit code", p.within(time.Minute), 0)
 	same(t, "the object", get(t, b, "f"), "data\n")
-	if said := p.stderr.String(); strings.Count(said, "\n") != 2 || !strings.Contains(said, "mount point /mnt/roots: permission denied: you mount on a directory that you may write to") {
-		t.Errorf("standard error:\n%s", said)
-	}
+	want := `s3mount: --allow-other: only root may, unless /etc/fuse.conf has the line user_allow_other
+s3mount: mount point /mnt/roots: permission denied: you mount on a directory that you may write to
+s3mount: read config "/mnt/unreadable": access denied: permission denied: give your user the right to read it
+`
+	same(t, "standard error", p.stderr.String(), want)
 }
 
 func TestReadOnlyMount(t *testing.T) {
