@@ -163,7 +163,7 @@ func TestOrdinaryUser(t *testing.T) {
 	script := `mount -t tmpfs none /mnt && cp "$0" /mnt/s3mount && cp "$1" /mnt/config && mkdir /mnt/home /mnt/roots && install -m 600 /dev/null /mnt/unreadable &&
 chown 65534 /mnt/home /mnt/config && mknod -m 666 /mnt/fuse c 10 229 && mount --bind /mnt/fuse /dev/fuse &&
 : >/mnt/fuse.conf && mount --bind /mnt/fuse.conf /etc/fuse.conf && exec setpriv --reuid=65534 --regid=65534 --clear-groups \
-env -i PATH="$PATH" HOME=/mnt/home sh -c "$3" sh /mnt/s3mount /mnt/config "$2"`
+env -i PATH="$PATH" HOME=/mnt/home XDG_RUNTIME_DIR=/mnt/home sh -c "$3" sh /mnt/s3mount /mnt/config "$2"`
 	p := launch(t, os.Environ(), "unshare", "-m", "sh", "-c", script, mounts.Binary(t), mounts.Config(t, s), name, userScript)
 	same(t, "exit code", p.within(time.Minute), 0)
 	same(t, "the object", get(t, b, "f"), "data\n")
