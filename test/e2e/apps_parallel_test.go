@@ -116,11 +116,14 @@ func TestMmap(t *testing.T) {
 
 // mmap maps a whole file, shared. end unmaps it and then closes it, which waits for the
 // upload of what was changed.
+//
+// The pages are faulted in by the system call: a page fault of Go code stops the garbage
+// collector, and with it the embedded server in this process, which the fault may need.
 func mmap(t testing.TB, path string, prot, size int) (data []byte, end func()) {
 	t.Helper()
 	f, err := os.OpenFile(path, map[bool]int{true: os.O_RDWR, false: os.O_RDONLY}[prot&unix.PROT_WRITE != 0], 0)
 	must(t, err)
-	data, err = unix.Mmap(int(f.Fd()), 0, size, prot, unix.MAP_SHARED)
+	data, err = unix.Mmap(int(f.Fd()), 0, size, prot, unix.MAP_SHARED|unix.MAP_POPULATE)
 	must(t, err)
 	return data, func() {
 		must(t, unix.Munmap(data))
