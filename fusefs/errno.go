@@ -25,6 +25,7 @@ var errnos = map[object.Kind]syscall.Errno{
 	// errno exists than the one that tape archives use for media that is not mounted.
 	object.KindArchived:    syscall.ENOMEDIUM,
 	object.KindInvalid:     syscall.EINVAL,
+	object.KindNotUTF8:     syscall.EILSEQ,
 	object.KindNameTooLong: syscall.ENAMETOOLONG,
 	object.KindTooLarge:    syscall.EFBIG,
 	object.KindNoSpace:     syscall.ENOSPC,
@@ -51,7 +52,7 @@ var ordinary = map[object.Kind]bool{
 	object.KindNotFound: true, object.KindExists: true, object.KindNameTooLong: true, object.KindNotDir: true,
 	object.KindIsDir: true, object.KindNotEmpty: true, object.KindNoAttr: true, object.KindRange: true,
 	object.KindBadHandle: true, object.KindLoop: true, object.KindCanceled: true, object.KindReadOnly: true,
-	object.KindUnsupported: true, object.KindInvalid: true,
+	object.KindUnsupported: true, object.KindInvalid: true, object.KindNotUTF8: true,
 }
 
 // advice tells the operator what to do about a kind of failure.

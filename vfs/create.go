@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -129,6 +130,9 @@ func (fs *FS) freeName(ctx context.Context, op string, p *Inode, name string, ex
 	}
 	if len(name) > keyname.MaxName {
 		return making{}, object.Errorf(object.KindNameTooLong, op, prefix+name, "names end at %d bytes", keyname.MaxName)
+	}
+	if !utf8.ValidString(name) {
+		return making{}, object.Errorf(object.KindNotUTF8, op, prefix+name, "S3's keys are UTF-8: choose another name")
 	}
 	piece, form, ok := keyname.Parse(held, name)
 	if !ok || form != keyname.Plain {

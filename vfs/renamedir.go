@@ -82,53 +82,84 @@ type tree struct {
 	oldPrefix, newPrefix string
 	keys                 []string // the old keys
 
-	mu     sync.Mutex             // guards copied and live while copies run
-	copied []string               // new keys that stand
+	mu     sync.Mutex             // guards what follows while copies run
+	copied []string               // new keys that stand, or may stand after a failure
 	live   map[string]object.Info // what became of the open files, by old key
+	failed error                  // the first failure: no more copies begin
 }
 
+// copyAll copies every key. After a failure no more copies begin, but those under way
+// are waited for: a copy that is given up may still come to stand in the store.
 func (t *tree) copyAll(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
+	var g errgroup.Group
 	g.SetLimit(t.fs.o.Parallel)
-	q := object.Query{Prefix: t.oldPrefix}
-	var failed error
-	for {
+	for q := (object.Query{Prefix: t.oldPrefix}); t.failure() == nil; {
 		page, err := t.fs.store.List(ctx, q)
-		if err != nil {
-			failed = err
-			break
+		if err == nil && len(t.keys)+len(page.Objects) > maxRenamed {
+			err = object.Errorf(object.KindTooLarge, "rename", t.oldPrefix, "more than %d files; rename its folders one by one", maxRenamed)
 		}
-		if len(t.keys)+len(page.Objects) > maxRenamed {
-			failed = object.Errorf(object.KindTooLarge, "rename", t.oldPrefix, "more than %d files; rename its folders one by one", maxRenamed)
+		if err != nil {
+			t.fail(err)
 			break
 		}
 		for _, info := range page.Objects {
 			t.keys = append(t.keys, info.Key)
-			g.Go(func() error { return t.copy(ctx, info) })
+			g.Go(func() error {
+				t.copy(context.WithoutCancel(ctx), info)
+				return nil
+			})
 		}
 		if q.Token = page.Next; q.Token == "" {
 			break
 		}
 	}
-	return errors.Join(g.Wait(), failed)
+	g.Wait() // the failures are in t
+	return t.failure()
 }
 
-func (t *tree) copy(ctx context.Context, info object.Info) error {
+func (t *tree) failure() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.failed
+}
+
+func (t *tree) fail(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.failed == nil {
+		t.failed = err
+	}
+}
+
+func (t *tree) copy(ctx context.Context, info object.Info) {
 	dst := t.newPrefix + strings.TrimPrefix(info.Key, t.oldPrefix)
 	if len(dst) > keyname.MaxKey {
-		return object.Errorf(object.KindNameTooLong, "rename", dst, "keys end at %d bytes", keyname.MaxKey)
+		t.fail(object.Errorf(object.KindNameTooLong, "rename", dst, "keys end at %d bytes", keyname.MaxKey))
+	}
+	if !t.begin(dst) {
+		return
 	}
 	copied, err := t.fs.store.Copy(ctx, info.ID(), dst, object.CopyOptions{Size: info.Size})
 	if err != nil {
-		return err
+		t.fail(err)
+		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.copied = append(t.copied, dst)
 	if _, open := t.live[info.Key]; open {
 		t.live[info.Key] = t.fs.copiedInfo(info, copied, dst, object.CopyOptions{})
 	}
-	return nil
+}
+
+// begin notes a copy that is about to be made, unless one has failed.
+func (t *tree) begin(dst string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.failed != nil {
+		return false
+	}
+	t.copied = append(t.copied, dst)
+	return true
 }
 
 // undo deletes the copies of a rename that failed. The new prefix held nothing but

@@ -62,7 +62,7 @@ func TestRenames(t *testing.T) {
 		"rename over a file that is open leaves its readers the old content.",
 		"rename of a folder copies everything beneath it, and deletes the old names only after every copy stands; if a copy fails, the folder is as it was.")
 	fake := s3fake.Start(t, s3fake.Options{})
-	m, b := newMount(t, servers.Of(fake))
+	m, b := newMount(t, servers.Of(fake), "--dir-cache-time", "0", "--attr-timeout", "0")
 	put(t, b, "a", "content of a", nil)
 	put(t, b, "b", "content of b", nil)
 	reader, err := os.Open(m.Dir + "/b")
@@ -162,8 +162,10 @@ func TestRefusedNodes(t *testing.T) {
 		os.Remove(deep)
 		must(t, os.Mkdir(deep, 0o755))
 	}
-	write(t, deep+"/"+strings.Repeat("k", 1024-3*256), "at the limit")
-	wantErrno(t, "a key of 1025 bytes", os.WriteFile(deep+"/"+strings.Repeat("k", 1025-3*256), nil, 0o644), unix.ENAMETOOLONG)
+	deep += "/d"
+	must(t, os.Mkdir(deep, 0o755))
+	write(t, deep+"/"+strings.Repeat("k", 1024-3*256-2), "at the limit")
+	wantErrno(t, "a key of 1025 bytes", os.WriteFile(deep+"/"+strings.Repeat("k", 1025-3*256-2), nil, 0o644), unix.ENAMETOOLONG)
 	longest := slices.MaxFunc(keys(t, b), func(a, b string) int { return len(a) - len(b) })
 	same(t, "the longest key", len(longest), 1024)
 }

@@ -9,7 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3mount/s3mount/object"
+	"github.com/s3mount/s3mount/test/s3fake"
 	"github.com/s3mount/s3mount/test/semantics"
+	"github.com/s3mount/s3mount/test/servers"
 )
 
 func TestKeysThatAreNoNames(t *testing.T) {
@@ -20,10 +22,10 @@ func TestKeysThatAreNoNames(t *testing.T) {
 		"A marker that holds data is shown inside its folder as the file %s3-empty.",
 		"A component of more than 255 bytes is shown as nested folders: %s3-part-t and its first 100 bytes, and in there the rest.",
 		"A component that itself begins with %s3- is shown with %s3-raw- in front.",
-		"Newlines, control characters and bytes that are not UTF-8 are shown as they are.")
+		"Newlines and control characters are shown as they are, and so are bytes that are not UTF-8 where a store has such keys.")
 	m, b := newMount(t, pool.Embedded(t))
 	long := strings.Repeat("long", 80)
-	for key, path := range map[string]string{
+	paths := map[string]string{
 		"a//b":            "a/%s3-empty/b",
 		"/lead":           "%s3-empty/lead",
 		"./x":             "%s3-dot/x",
@@ -36,8 +38,11 @@ func TestKeysThatAreNoNames(t *testing.T) {
 		"new\nline\x01":   "new\nline\x01",
 		"plain space+%é":  "plain space+%é",
 		"trailing dot./.": "trailing dot./%s3-dot",
-	} {
+	}
+	for key := range paths {
 		put(t, b, key, "content of "+key, nil)
+	}
+	for key, path := range paths {
 		same(t, "read of "+path, read(t, m.Dir+"/"+path), "content of "+key)
 	}
 	shown := walk(t, m.Dir)
@@ -78,13 +83,22 @@ func walk(t testing.TB, dir string) map[string]bool {
 }
 
 func TestNonUTF8Keys(t *testing.T) {
-	semantics.Claim(t, "Newlines, control characters and bytes that are not UTF-8 are shown as they are.")
-	m, b := newMount(t, pool.Ceph(t))
-	put(t, b, "byte\xff", "x", nil)
-	same(t, "its name", strings.Join(names(t, m.Dir), " "), "byte\xff")
-	same(t, "its content", read(t, m.Dir+"/byte\xff"), "x")
-	write(t, m.Dir+"/other\xfe", "y")
-	same(t, "one that the mount wrote", get(t, b, "other\xfe"), "y")
+	semantics.Claim(t,
+		"Newlines and control characters are shown as they are, and so are bytes that are not UTF-8 where a store has such keys.",
+		"A new name that is not UTF-8 is refused with EILSEQ: S3 has no such keys.")
+	fake := s3fake.Start(t, s3fake.Options{})
+	m, b := newMount(t, servers.Of(fake))
+	fake.Bucket(b.Name()).Put("byte\xff", []byte("x"), nil)
+	dir, err := os.Open(m.Dir)
+	must(t, err)
+	defer dir.Close()
+	shown, err := dir.Readdirnames(-1) // the stand-in lists the key, and takes it in no request
+	must(t, err)
+	same(t, "its name", strings.Join(shown, " "), "byte\xff")
+	wantErrno(t, "a new one", os.WriteFile(m.Dir+"/other\xfe", nil, 0o644), unix.EILSEQ)
+	wantErrno(t, "a new folder", os.Mkdir(m.Dir+"/other\xfe", 0o755), unix.EILSEQ)
+	must(t, os.WriteFile(m.Dir+"/plain", nil, 0o644))
+	wantErrno(t, "a new name", os.Rename(m.Dir+"/plain", m.Dir+"/other\xfe"), unix.EILSEQ)
 }
 
 func TestReservedNames(t *testing.T) {
