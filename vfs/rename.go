@@ -150,7 +150,8 @@ func (fs *FS) beneath(n, top *Inode) bool {
 	return false
 }
 
-// renameFile moves one file. The caller holds ns and both folders' dirMu.
+// renameFile moves one file. What was written to it and is not in S3 yet goes there
+// first: who renames a file over another means the new content to stand. The caller holds ns and both folders' dirMu.
 func (fs *FS) renameFile(ctx context.Context, r rename, key string) error {
 	defer lockContents(r.n, r.target)()
 	if r.target != nil {
@@ -159,30 +160,31 @@ func (fs *FS) renameFile(ctx context.Context, r rename, key string) error {
 			return err
 		}
 	}
+	if err := r.n.syncContent(fs.lasting); err != nil {
+		return err
+	}
 	fs.tree.Lock()
-	info, remote, old := r.n.t.info, r.n.t.remote, r.n.keyLocked()
+	info, old := r.n.t.info, r.n.keyLocked()
 	attr, dirty := r.n.t.attr, r.n.t.metaDirty
 	fs.tree.Unlock()
-	if remote {
-		o := object.CopyOptions{Size: info.Size}
-		if dirty {
-			o.Meta, o.ContentType = putMeta(info.Meta, attr), info.ContentType
-		}
-		copied, err := fs.store.Copy(ctx, info.ID(), key, o)
-		if err != nil {
-			fs.expire(r.n)
-			return err
-		}
-		info = fs.copiedInfo(info, copied, key, o)
-		if err := fs.keepFolder(ctx, r.from, r.oldName); err != nil {
-			return err
-		}
-		if err := fs.store.Delete(ctx, old); err != nil {
-			fs.expire(r.n)
-			return err
-		}
+	o := object.CopyOptions{Size: info.Size}
+	if dirty {
+		o.Meta, o.ContentType = putMeta(info.Meta, attr), info.ContentType
 	}
-	fs.moved(r, info, remote)
+	copied, err := fs.store.Copy(ctx, info.ID(), key, o)
+	if err != nil {
+		fs.expire(r.n)
+		return err
+	}
+	info = fs.copiedInfo(info, copied, key, o)
+	if err := fs.keepFolder(ctx, r.from, r.oldName); err != nil {
+		return err
+	}
+	if err := fs.store.Delete(ctx, old); err != nil {
+		fs.expire(r.n)
+		return err
+	}
+	fs.moved(r, info, true)
 	r.n.follow(info)
 	if r.target != nil {
 		r.target.retarget()

@@ -185,8 +185,9 @@ func (fs *FS) movedFolder(r rename, t *tree, files []*Inode) {
 		info := t.live[old[f]]
 		if f.t.remote && info.Key != "" {
 			info.Meta, info.ContentType = f.t.info.Meta, f.t.info.ContentType
-			same := f.t.pages == f.t.info.ID()
+			same, dirty := f.t.pages == f.t.info.ID(), f.t.metaDirty
 			fs.storedLocked(f, info)
+			f.t.metaDirty = dirty // the copy has the attributes that were stored
 			if same {
 				f.t.pages = info.ID()
 			}

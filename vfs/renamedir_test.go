@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/s3mount/s3mount/object"
@@ -35,5 +36,77 @@ func TestFilesOfARenamedFolderAreReadUnderTheirNewKeys(t *testing.T) {
 		if info, _ := m.Head(w.ctx(), key); info.Meta["mode"] != "16872" {
 			t.Errorf("the metadata of %s: %v", key, info.Meta)
 		}
+	}
+}
+
+func TestRenameFolder(t *testing.T) {
+	m := newMemStore()
+	for _, k := range []string{"d/1", "d/sub/2", "d/sub/", "e"} {
+		m.put(k, "data of "+k, nil)
+	}
+	w := newWorld(t, m)
+	h := w.open("d/1", false)
+	edit := w.open("d/sub/2", true)
+	w.writeAt(edit, "DATA", 0)
+	fresh := w.create("d/fresh")
+	w.writeAt(fresh, "fresh", 0)
+	w.must(w.rename("d", "n"))
+	w.keys("e", "n/1", "n/sub/", "n/sub/2")
+	if s, err := w.readHandle(h); s != "data of d/1" || err != nil {
+		t.Errorf("an open file reads %q, %v after the rename", s, err)
+	}
+	h.Release()
+	w.closeFile(edit)
+	w.closeFile(fresh)
+	w.stored("n/sub/2", "DATA of d/sub/2")
+	w.stored("n/fresh", "fresh")
+	if got := w.list("n"); !slices.Equal(got, []string{"1", "fresh", "sub"}) {
+		t.Errorf("the new folder lists %q", got)
+	}
+	if _, err := w.lookup("d"); !object.Is(err, object.KindNotFound) {
+		t.Errorf("the old folder: %v", err)
+	}
+	w.want(w.rename("n", "n/sub/x"), object.KindLoop)
+	w.mkdir("full")
+	w.write("full/x", "")
+	w.want(w.rename("n", "full"), object.KindNotEmpty)
+	w.mkdir("empty")
+	w.must(w.rename("n", "empty"))
+	w.stored("empty/fresh", "fresh")
+}
+
+func TestFailedRenameOfAFolderChangesNothing(t *testing.T) {
+	m := newMemStore()
+	for _, k := range []string{"d/1", "d/2", "d/3"} {
+		m.put(k, k, nil)
+	}
+	w := newWorld(t, m)
+	m.fail = func(op, key string) error {
+		if op == "Copy" && key == "n/2" {
+			return object.Errorf(object.KindPermission, "CopyObject", key, "")
+		}
+		return nil
+	}
+	err := w.rename("d", "n")
+	m.fail = nil
+	w.want(err, object.KindPermission)
+	w.keys("d/1", "d/2", "d/3")
+	if got := w.read("d/2"); got != "d/2" {
+		t.Errorf("read %q", got)
+	}
+}
+
+func TestModeOfAnOpenFileOutlivesTheRenameOfItsFolder(t *testing.T) {
+	m := newMemStore()
+	m.put("d/f", "data", nil)
+	w := newWorld(t, m)
+	h := w.open("d/f", true)
+	w.writeAt(h, "DATA", 0)
+	w.must(h.Fsync(w.ctx()))
+	w.setMode("d/f", 0o600)
+	w.must(w.rename("d", "n"))
+	w.closeFile(h)
+	if info, _ := m.Head(w.ctx(), "n/f"); info.Meta["mode"] != "33152" {
+		t.Errorf("the metadata after the rename: %v", info.Meta)
 	}
 }

@@ -11,20 +11,30 @@ import (
 // Callers on behalf of an application pass a context that its signals don't end: an
 // upload is of one state, and n.mu, which the caller holds, keeps that state.
 func (n *Inode) syncHeld(ctx context.Context) error {
-	fs := n.fs
-	key, o, s := n.target()
-	fs.tree.Lock()
-	remote, dirty := n.t.remote, n.t.metaDirty
-	fs.tree.Unlock()
-	switch {
-	case s == nil || key == "":
-		return nil
-	case s.Modified() || !remote:
-		return n.upload(ctx, s, key, o)
-	case dirty:
-		return n.storeMeta(ctx)
+	if err := n.syncContent(ctx); err != nil {
+		return err
 	}
-	return nil
+	key, _, s := n.target()
+	n.fs.tree.Lock()
+	dirty := n.t.metaDirty
+	n.fs.tree.Unlock()
+	if s == nil || key == "" || !dirty {
+		return nil
+	}
+	return n.storeMeta(ctx)
+}
+
+// syncContent uploads an inode's content, and with it the attributes, if it differs from
+// what S3 has. The context and the lock are as for syncHeld.
+func (n *Inode) syncContent(ctx context.Context) error {
+	key, o, s := n.target()
+	n.fs.tree.Lock()
+	remote := n.t.remote
+	n.fs.tree.Unlock()
+	if s == nil || key == "" || !s.Modified() && remote {
+		return nil
+	}
+	return n.upload(ctx, s, key, o)
 }
 
 func (n *Inode) upload(ctx context.Context, s *writeback.Staged, key string, o object.PutOptions) error {

@@ -70,8 +70,12 @@ func (r *random) one() {
 // both runs an operation on both sides, and compares the errnos and the results.
 func (r *random) both(what string, f func(Driver) (any, error)) {
 	r.t.Helper()
+
 	got, gotErr := f(r.d[0])
 	want, wantErr := f(r.d[1])
+	if testing.Verbose() {
+		r.t.Logf("%d: %s: %v, %v", r.step, what, short(want), wantErr)
+	}
 	if no(gotErr) != no(wantErr) || gotErr == nil && fmt.Sprint(got) != fmt.Sprint(want) {
 		r.t.Fatalf("step %d: %s\n gives %v, %v\n  want %v, %v", r.step, what, short(got), gotErr, short(want), wantErr)
 	}
@@ -79,7 +83,7 @@ func (r *random) both(what string, f func(Driver) (any, error)) {
 
 func short(v any) string {
 	s := fmt.Sprint(v)
-	return s[:min(len(s), 300)]
+	return s[:min(len(s), 200)]
 }
 
 // no returns an error's errno, 0 for none. An errno that rename(2) may give for the same

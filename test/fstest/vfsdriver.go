@@ -29,7 +29,7 @@ func errno(err error) error {
 	for kind, no := range map[object.Kind]unix.Errno{
 		object.KindNotFound: unix.ENOENT, object.KindExists: unix.EEXIST, object.KindNotDir: unix.ENOTDIR,
 		object.KindIsDir: unix.EISDIR, object.KindNotEmpty: unix.ENOTEMPTY, object.KindLoop: unix.EINVAL,
-		object.KindInvalid: unix.EINVAL, object.KindNameTooLong: unix.ENAMETOOLONG,
+		object.KindInvalid: unix.EINVAL, object.KindNameTooLong: unix.ENAMETOOLONG, object.KindBadHandle: unix.EBADF,
 	} {
 		if object.Is(err, kind) {
 			return errors.Join(no, err)
@@ -54,7 +54,11 @@ func (d VFS) walk(p string) (e vfs.Entry, done func(), err error) {
 		if name == "." || err != nil {
 			continue
 		}
-		if !e.Attr.IsDir() {
+		switch {
+		case e.Attr.IsSymlink():
+			err = unix.ENOENT // the bodies' links lead nowhere
+			continue
+		case !e.Attr.IsDir():
 			err = unix.ENOTDIR
 			continue
 		}
@@ -73,11 +77,17 @@ func (d VFS) walk(p string) (e vfs.Entry, done func(), err error) {
 func (d VFS) parent(p string) (vfs.NodeID, string, func(), error) {
 	dir, name := path.Split(path.Clean(p))
 	e, done, err := d.walk(dir)
-	if err == nil && !e.Attr.IsDir() {
-		done()
-		return 0, "", func() {}, unix.ENOTDIR
+	switch {
+	case err == nil && e.Attr.IsSymlink():
+		err = unix.ENOENT // as in walk
+	case err == nil && !e.Attr.IsDir():
+		err = unix.ENOTDIR
 	}
-	return e.Node, name, done, err
+	if err != nil {
+		done()
+		return 0, "", func() {}, err
+	}
+	return e.Node, name, done, nil
 }
 
 type vfsFile struct{ h *vfs.Handle }
@@ -108,6 +118,8 @@ func (d VFS) Open(p string, flag int, mode os.FileMode) (File, error) {
 		return nil, unix.EEXIST
 	case e.Attr.IsSymlink():
 		return nil, unix.ELOOP // the bodies don't follow links
+	case e.Attr.IsDir():
+		return openFolder(flag)
 	}
 	h, _, err := d.FS.Open(ctx, e.Node, write)
 	if err != nil {
@@ -123,12 +135,29 @@ func (d VFS) Open(p string, flag int, mode os.FileMode) (File, error) {
 	return vfsFile{h}, nil
 }
 
+// openFolder opens a folder as a file: the kernel does that without asking.
+func openFolder(flag int) (File, error) {
+	if flag&unix.O_ACCMODE != os.O_RDONLY || flag&os.O_CREATE != 0 {
+		return nil, unix.EISDIR
+	}
+	return folder{}, nil
+}
+
+// folder is a folder that is open for reading.
+type folder struct{}
+
+func (folder) ReadAt([]byte, int64) (int, error)  { return 0, unix.EISDIR }
+func (folder) WriteAt([]byte, int64) (int, error) { return 0, unix.EBADF }
+func (folder) Truncate(int64) error               { return unix.EINVAL }
+func (folder) Sync() error                        { return nil }
+func (folder) Close() error                       { return nil }
+
 func (f vfsFile) ReadAt(p []byte, off int64) (int, error) {
 	n, err := f.h.ReadAt(ctx, p, off)
 	if err == nil && n < len(p) {
 		err = io.EOF
 	}
-	return n, err
+	return n, errno(err)
 }
 
 func (f vfsFile) WriteAt(p []byte, off int64) (int, error) {
@@ -140,7 +169,7 @@ func (f vfsFile) WriteAt(p []byte, off int64) (int, error) {
 	return n, errno(err)
 }
 
-func (f vfsFile) Truncate(size int64) error { return f.h.Truncate(ctx, size) }
+func (f vfsFile) Truncate(size int64) error { return errno(f.h.Truncate(ctx, size)) }
 func (f vfsFile) Sync() error               { return errno(f.h.Fsync(ctx)) }
 
 func (f vfsFile) Close() error {
@@ -190,6 +219,9 @@ func (d VFS) Rename(from, to string) error {
 		return err
 	}
 	defer tdone()
+	if _, err := d.Lstat(from); err == nil && strings.HasPrefix(from, to+"/") {
+		return unix.ENOTEMPTY // the kernel sees this one itself
+	}
 	return errno(d.FS.Rename(ctx, fd, fn, td, tn, false))
 }
 

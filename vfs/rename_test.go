@@ -1,0 +1,86 @@
+package vfs
+
+import (
+	"testing"
+
+	"github.com/s3mount/s3mount/object"
+)
+
+func TestRenameFile(t *testing.T) {
+	m := newMemStore()
+	m.put("a", "data", object.Meta{"mtime": "5.000000000", "other": "kept"})
+	m.put("b", "target", nil)
+	w := newWorld(t, m)
+	w.must(w.rename("a", "b"))
+	w.keys("b")
+	w.stored("b", "data")
+	info, _ := m.Head(w.ctx(), "b")
+	if info.Meta["other"] != "kept" || info.Meta["mtime"] != "5.000000000" {
+		t.Errorf("metadata after rename: %v", info.Meta)
+	}
+	if got := w.read("b"); got != "data" {
+		t.Errorf("read %q", got)
+	}
+	w.want(w.rename("nothing", "x"), object.KindNotFound)
+	d, _ := w.dirOf("b")
+	w.write("c", "c")
+	w.want(w.fs.Rename(w.ctx(), d, "b", d, "c", true), object.KindExists)
+}
+
+func TestRenameOfAFileBeingWritten(t *testing.T) {
+	w := newWorld(t, newMemStore())
+	h := w.create("tmp")
+	w.writeAt(h, "half", 0)
+	w.must(w.rename("tmp", "final"))
+	w.writeAt(h, " and half", 4)
+	w.closeFile(h)
+	w.keys("final")
+	w.stored("final", "half and half")
+}
+
+func TestRenameOverAnOpenFile(t *testing.T) {
+	m := newMemStore()
+	m.put("f", "old", nil)
+	w := newWorld(t, m)
+	h := w.open("f", false)
+	defer h.Release()
+	w.write("new", "new")
+	w.must(w.rename("new", "f"))
+	if s, err := w.readHandle(h); s != "old" || err != nil {
+		t.Errorf("the open file reads %q, %v", s, err)
+	}
+	if got := w.read("f"); got != "new" {
+		t.Errorf("the name reads %q", got)
+	}
+}
+
+// The object under the new name must go with the name: when the file moves on, nothing
+// may be left of it.
+func TestRenameOfAnUnsentFileOverAStoredOneLeavesNoGhost(t *testing.T) {
+	m := newMemStore()
+	m.put("b", "old", nil)
+	w := newWorld(t, m)
+	h := w.create("a")
+	w.writeAt(h, "new", 0)
+	w.must(w.rename("a", "b"))
+	w.stored("b", "new")
+	w.must(w.rename("b", "c"))
+	w.keys("c")
+	w.closeFile(h)
+	w.stored("c", "new")
+}
+
+func TestRenameOfAFileThatS3RefusesChangesNothing(t *testing.T) {
+	m := newMemStore()
+	m.put("b", "old", nil)
+	w := newWorld(t, m)
+	h := w.create("a")
+	w.writeAt(h, "new", 0)
+	w.refusePuts(func() {})
+	w.want(w.rename("a", "b"), object.KindPermission)
+	m.fail = nil
+	w.stored("b", "old")
+	w.closeFile(h)
+	w.keys("a", "b")
+	w.stored("a", "new")
+}
