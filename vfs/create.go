@@ -231,8 +231,8 @@ func (fs *FS) storedLocked(n *Inode, info object.Info) {
 	if n.dir {
 		n.t.marker, f.hasMarker = markerYes, markerYes
 	}
+	fs.changedLocked(info.Key)
 	fs.o.Meta.Put(info)
-	fs.heads.Forget(info.Key)
 	if n.t.parent != nil && !n.t.gone {
 		fs.patchLocked(n.t.parent, n.t.name, &f)
 	}

@@ -3,6 +3,7 @@ package vfs
 import (
 	"context"
 	"hash/fnv"
+	"hash/maphash"
 	"log/slog"
 	"sync"
 	"time"
@@ -72,6 +73,7 @@ type FS struct {
 		lastID   NodeID
 		listed   int // entries in cached listings
 		listings listingLRU
+		changes  changes
 	}
 	root *Inode
 }
@@ -103,6 +105,7 @@ func New(o Options) *FS {
 	fs.tree.nodes = map[NodeID]*Inode{}
 	fs.tree.inos = map[uint64]*Inode{}
 	fs.tree.lastID = RootID
+	fs.tree.changes.seed = maphash.MakeSeed()
 	now := o.Now()
 	fs.root = &Inode{fs: fs, id: RootID, dir: true}
 	fs.root.t.marker = markerYes // the root is there whatever the bucket holds

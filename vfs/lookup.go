@@ -255,14 +255,20 @@ func (fs *FS) loadMeta(ctx context.Context, n *Inode) error {
 // headOnce sends one HEAD for a key however many ask at the same time.
 func (fs *FS) headOnce(ctx context.Context, key string) (object.Info, error) {
 	ch := fs.heads.DoChan(key, func() (any, error) {
+		currentLocked := fs.asking(key)
 		info, err := fs.store.Head(fs.ctx, key)
-		if err == nil && info.Meta == nil {
+		if err != nil {
+			return info, err
+		}
+		if info.Meta == nil {
 			info.Meta = object.Meta{}
 		}
-		if err == nil {
+		fs.tree.Lock()
+		defer fs.tree.Unlock()
+		if currentLocked() {
 			fs.o.Meta.Put(info)
 		}
-		return info, err
+		return info, nil
 	})
 	select {
 	case <-ctx.Done():

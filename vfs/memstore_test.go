@@ -23,7 +23,8 @@ type memStore struct {
 	objects map[string]memObject
 	uploads map[string]*memUpload
 	pageMax int
-	clock   time.Time // LastModified of the next write; a second later each time
+	clock   time.Time // LastModified of the next write; a tick later each time
+	tick    time.Duration
 	count   map[string]int
 	// fail is asked before each request; an error is the answer.
 	fail func(op, key string) error
@@ -42,7 +43,7 @@ type memUpload struct {
 
 func newMemStore() *memStore {
 	return &memStore{objects: map[string]memObject{}, uploads: map[string]*memUpload{}, pageMax: 1000,
-		clock: time.Unix(1_700_000_000, 0), count: map[string]int{}}
+		clock: time.Unix(1_700_000_000, 0), tick: time.Second, count: map[string]int{}}
 }
 
 func (m *memStore) begin(op, key string) error {
@@ -62,7 +63,7 @@ func (m *memStore) put(key, data string, meta object.Meta) object.Info {
 
 func (m *memStore) putLocked(key string, data []byte, o object.PutOptions) object.Info {
 	sum := md5.Sum(data)
-	m.clock = m.clock.Add(time.Second)
+	m.clock = m.clock.Add(m.tick)
 	info := object.Info{Key: key, ETag: hex.EncodeToString(sum[:]), Size: int64(len(data)), LastModified: m.clock,
 		ContentType: o.ContentType, Meta: o.Meta.Clone()}
 	m.objects[key] = memObject{info, data}

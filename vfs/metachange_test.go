@@ -45,3 +45,25 @@ func TestMetadataChangedElsewhereRightAfterTheUploadIsSeenByGetAttr(t *testing.T
 		t.Errorf("mode %o", a.Mode)
 	}
 }
+
+// The answer to a HEAD that was sent before a change is no news when it comes after.
+func TestAnAnswerFromBeforeAChangeIsNotKept(t *testing.T) {
+	m := newMemStore()
+	info := m.put("f", "data", object.Meta{"mode": "33204"})
+	w := newWorld(t, m)
+	m.fail = func(op, _ string) error {
+		if op == "Head" {
+			m.fail = nil
+			w.fs.tree.Lock()
+			w.fs.changedLocked("f")
+			w.fs.tree.Unlock()
+		}
+		return nil
+	}
+	if _, err := w.fs.headOnce(w.ctx(), "f"); err != nil {
+		t.Fatal(err)
+	}
+	if kept, ok := w.fs.o.Meta.Get("f"); ok {
+		t.Errorf("kept %+v of %+v", kept, info)
+	}
+}

@@ -91,7 +91,7 @@ func (fs *FS) unlink(ctx context.Context, p, n *Inode) error {
 
 // unnameLocked takes a removed inode out of its folder.
 func (fs *FS) unnameLocked(p, n *Inode) {
-	fs.heads.Forget(n.keyLocked())
+	fs.changedLocked(n.keyLocked())
 	name := n.t.name
 	fs.detachLocked(n)
 	n.t.attr.Ctime = fs.now()

@@ -117,6 +117,8 @@ func (t *tree) copyAll(ctx context.Context) error {
 	return t.failure()
 }
 
+func (t *tree) newKey(old string) string { return t.newPrefix + strings.TrimPrefix(old, t.oldPrefix) }
+
 func (t *tree) failure() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -132,7 +134,7 @@ func (t *tree) fail(err error) {
 }
 
 func (t *tree) copy(ctx context.Context, info object.Info) {
-	dst := t.newPrefix + strings.TrimPrefix(info.Key, t.oldPrefix)
+	dst := t.newKey(info.Key)
 	if len(dst) > keyname.MaxKey {
 		t.fail(object.Errorf(object.KindNameTooLong, "rename", dst, "keys end at %d bytes", keyname.MaxKey))
 	}
@@ -181,6 +183,10 @@ func (fs *FS) movedFolder(r rename, t *tree, files []*Inode) {
 	fs.moved(r, object.Info{}, false)
 	fs.tree.Lock()
 	fs.forgetBeneathLocked(r.n)
+	for _, key := range t.keys {
+		fs.changedLocked(key)
+		fs.changedLocked(t.newKey(key))
+	}
 	for _, f := range files {
 		info := t.live[old[f]]
 		if f.t.remote && info.Key != "" {

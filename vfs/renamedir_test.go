@@ -110,3 +110,23 @@ func TestModeOfAnOpenFileOutlivesTheRenameOfItsFolder(t *testing.T) {
 		t.Errorf("the metadata after the rename: %v", info.Meta)
 	}
 }
+
+// A store's times are of whole seconds: metadata that was seen under a key before may look
+// like that of what was moved there.
+func TestMetadataOfAMovedAwayKeyIsForgotten(t *testing.T) {
+	m := newMemStore()
+	m.tick = 0
+	m.put("b/a", "data", object.Meta{"mode": "33204"})
+	w := newWorld(t, m)
+	if _, err := w.lookup("b/a"); err != nil {
+		t.Fatal(err)
+	}
+	w.must(w.rename("b", "c"))
+	w.setMode("c/a", 0o600)
+	w.must(w.rename("c", "b"))
+	e, err := w.lookup("b/a")
+	w.must(err)
+	if e.Attr.Mode&0o777 != 0o600 {
+		t.Errorf("mode %o", e.Attr.Mode)
+	}
+}

@@ -74,6 +74,7 @@ func (fs *FS) knownLocked(p *Inode, e *listed) bool {
 
 // headAhead keeps a file's attributes in the metadata cache, a folder's in the listing.
 func (fs *FS) headAhead(p *Inode, a ahead) {
+	currentLocked := fs.asking(a.key)
 	info, err := fs.headOnce(fs.ctx, a.key)
 	if !a.dir {
 		return // headOnce kept it
@@ -81,7 +82,7 @@ func (fs *FS) headAhead(p *Inode, a ahead) {
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
 	l := p.t.listing
-	if l == nil || l.byName[a.name] == nil || !l.byName[a.name].dir {
+	if l == nil || !currentLocked() || l.byName[a.name] == nil || !l.byName[a.name].dir {
 		return
 	}
 	e := l.byName[a.name]
