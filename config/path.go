@@ -104,7 +104,7 @@ func cutOption(s string) (key, value string, sep byte, rest string, err error) {
 	}
 	key = s[:i]
 	if !optionName.MatchString(key) {
-		return "", "", 0, "", fmt.Errorf("an option's name must be of letters, digits, _ and .")
+		return "", "", 0, "", fmt.Errorf("an option's name must be of letters, digits, dots and underscores")
 	}
 	if s[i] != '=' {
 		return key, "true", s[i], s[i+1:], nil

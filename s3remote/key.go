@@ -31,7 +31,7 @@ func (b *Bucket) checkKey(ctx context.Context, op, key string) error {
 // do with others goes from a wrong signature to another name.
 func (b *Bucket) checkNewKey(ctx context.Context, op, key string) error {
 	if !utf8.ValidString(key) {
-		return object.Errorf(object.KindInvalid, op, key, "the key is not UTF-8")
+		return object.Errorf(object.KindNotUTF8, op, key, "the key is not UTF-8")
 	}
 	return b.checkKey(ctx, op, key)
 }
@@ -59,7 +59,8 @@ func (b *Bucket) isItself(ctx context.Context, op, key string) error {
 	if err != nil {
 		return err
 	}
-	page, err := b.listOnce(ctx, nil, object.Query{Prefix: key, Max: 1}, cursor{})
+	// Asked for one name, MinIO looks the key up and shows it as it was asked for.
+	page, err := b.listOnce(ctx, nil, object.Query{Prefix: key, Max: 2}, cursor{})
 	if err != nil {
 		return err
 	}

@@ -378,7 +378,7 @@ func TestUploadArguments(t *testing.T) {
 	_, err = b.Put(ctx, strings.Repeat("k", 1025), section(""), object.PutOptions{})
 	wantKind(t, err, object.KindNameTooLong)
 	_, err = b.Put(ctx, "\xff", section(""), object.PutOptions{})
-	wantKind(t, err, object.KindInvalid)
+	wantKind(t, err, object.KindNotUTF8)
 	if s.count() != 0 {
 		t.Errorf("%q", s.seen())
 	}

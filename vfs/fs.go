@@ -165,7 +165,6 @@ type inodeState struct {
 
 	attr    Attr
 	hasMeta bool // attr is from the object's metadata, not from a listing
-	atime   bool // atime was set and is not simply mtime
 
 	// info is the remote version, valid if remote. For a folder: its marker, see marker.
 	info    object.Info

@@ -41,6 +41,12 @@ func (fs *FS) Open(ctx context.Context, id NodeID, write bool) (h *Handle, keep 
 	return h, keep, nil
 }
 
+// awaitIdle returns when the operation that holds mu, if any, has ended.
+func (n *Inode) awaitIdle() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+}
+
 // openNode opens an inode. The caller holds ns.
 func (fs *FS) openNode(ctx context.Context, n *Inode, write bool) (*Handle, error) {
 	if n.dir {
@@ -60,8 +66,7 @@ func (fs *FS) openNode(ctx context.Context, n *Inode, write bool) (*Handle, erro
 	defer fs.tree.Unlock()
 	for n.t.leaving {
 		fs.tree.Unlock()
-		n.mu.Lock() // until it has left, or stays
-		n.mu.Unlock()
+		n.awaitIdle() // until it has left, or stays
 		fs.tree.Lock()
 	}
 	if n.t.gone && (write || n.t.opens == 0) {

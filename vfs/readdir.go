@@ -45,7 +45,6 @@ type dirSource struct {
 	lister *lister
 	all    []listed // all that a complete listing has shown so far; nil once it is too long
 	gen    uint64
-	begun  bool
 	cached []listed
 	local  map[string]listed
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"unicode/utf8"
 
 	"github.com/s3mount/s3mount/internal/budget"
 	"github.com/s3mount/s3mount/object"
@@ -401,7 +402,7 @@ func TestCopyToPreservesWhatALinkCannot(t *testing.T) {
 func TestKeptNames(t *testing.T) {
 	for _, key := range []string{"", ".", "..", ".hidden", "a/b\nc\xff", strings.Repeat("ä/", 500)} {
 		name := keptName(key, testTime)
-		if name[0] == '.' || len(name) > 210 || strings.ContainsAny(name, "/\n\x00\xff") {
+		if name[0] == '.' || len(name) > 210 || strings.ContainsAny(name, "/\n\x00") || !utf8.ValidString(name) {
 			t.Fatalf("key %q becomes %q", key, name)
 		}
 	}

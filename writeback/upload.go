@@ -127,28 +127,51 @@ func (s *Staged) endUpload(t *Ticket, err error) {
 // store brings the content under the key, by as little as that takes. Gate held, so
 // nothing changes meanwhile.
 func (s *Staged) store(ctx context.Context, key string, o object.PutOptions) (object.Info, error) {
-	gen, size, last := s.snapshot()
-	if last == nil || last.gen != gen || last.info.Key != key {
-		if err := s.hydrateHeld(ctx, 0, size); err != nil {
-			return object.Info{}, err
-		}
-		info, opts, err := s.send(ctx, key, o, size)
+	for try := 1; ; try++ {
+		last, err := s.storeContent(ctx, key, o)
 		if err != nil {
 			return object.Info{}, err
 		}
-		if info, err = s.checkStored(ctx, key, info, size); err != nil {
+		if !sameDescription(last.opts, o) {
+			last, err = s.describe(ctx, last, o)
+		}
+		if err == nil {
+			s.commit(last)
+			return last.info, nil
+		}
+		if try == 2 || !s.mustSendAgain() {
 			return object.Info{}, err
 		}
-		last = s.setStored(&stored{gen: gen, info: described(info, opts), opts: opts})
 	}
-	if !sameDescription(last.opts, o) {
-		var err error
-		if last, err = s.describe(ctx, last, o); err != nil {
-			return object.Info{}, err
-		}
+}
+
+// mustSendAgain reports whether content that nobody was told to be stored is at the
+// store no more: something else is, be it what an earlier describe stored without an
+// answer. Content that was told to be stored is somebody else's to replace.
+func (s *Staged) mustSendAgain() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.mu.stored == nil && !(s.mu.saved && s.mu.savedGen == s.mu.gen)
+}
+
+// storeContent uploads the content unless it is under the key already, perhaps with
+// other metadata.
+func (s *Staged) storeContent(ctx context.Context, key string, o object.PutOptions) (*stored, error) {
+	gen, size, last := s.snapshot()
+	if last != nil && last.gen == gen && last.info.Key == key {
+		return last, nil
 	}
-	s.commit(last)
-	return last.info, nil
+	if err := s.hydrateHeld(ctx, 0, size); err != nil {
+		return nil, err
+	}
+	info, opts, err := s.send(ctx, key, o, size)
+	if err != nil {
+		return nil, err
+	}
+	if info, err = s.checkStored(ctx, key, info, size); err != nil {
+		return nil, err
+	}
+	return s.setStored(&stored{gen: gen, info: described(info, opts), opts: opts}), nil
 }
 
 func (s *Staged) snapshot() (gen uint64, size int64, last *stored) {

@@ -129,6 +129,29 @@ func TestFailedMetadataCopyIsAloneRepeated(t *testing.T) {
 	})
 }
 
+// The store may give a copy another ETag than its source had, and the answer may get lost.
+func TestMetadataCopyWithoutAnAnswerIsNoStrangersVersion(t *testing.T) {
+	inQueue(t, func(t *testing.T, e *env) {
+		lost := false
+		e.store.after = func(op, key string) error {
+			if op != "Copy" || lost {
+				return nil
+			}
+			lost = true
+			return object.Errorf(object.KindTimeout, op, key, "")
+		}
+		s := e.stage()
+		s.SetTarget("big", meta("early"))
+		data := pattern(4*testPart, 3)
+		e.write(s, data, 0)
+		synctest.Wait()
+		_, err := s.Upload("big", meta("final")).Wait(t.Context())
+		e.wantKind(err, object.KindTimeout)
+		e.upload(s, "big", meta("last"))
+		e.wantObject("big", data)
+	})
+}
+
 func TestCopyOverSomebodyElsesVersionIsStaleThenSentAgain(t *testing.T) {
 	inQueue(t, func(t *testing.T, e *env) {
 		s := e.stage()

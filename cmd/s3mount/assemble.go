@@ -81,7 +81,8 @@ type mounted struct {
 // assemble puts the packages together for one bucket. id tells this mount's folder in
 // the cache from others'.
 func assemble(ctx context.Context, bucket *s3remote.Bucket, id string, o *mountOptions, log *slog.Logger) (_ *mounted, err error) {
-	debug.SetMemoryLimit(int64(o.memory))
+	blocks := int64(o.memory) / blockShare
+	debug.SetMemoryLimit(int64(o.memory) - blocks) // the blocks lie outside of Go's heap
 	folder, err := openCache(o.cacheDir, id)
 	if err != nil {
 		return nil, err
@@ -99,7 +100,7 @@ func assemble(ctx context.Context, bucket *s3remote.Bucket, id string, o *mountO
 	m.cache, err = objcache.New(objcache.Options{
 		Fetcher: bucket,
 		Dir:     filepath.Join(folder.path, "blocks"),
-		Memory:  int64(o.memory) / blockShare,
+		Memory:  blocks,
 		Disk:    disk,
 		Log:     log,
 	})

@@ -36,10 +36,6 @@ func (e *env) tryKey(name, key string) {
 		e.isRefused(key, kinds)
 	} else if other := e.store.becomes[name]; other != "" {
 		e.isAnother(key, other)
-	} else if other := e.store.overwrites[name]; other != "" {
-		e.put(other, "other")
-		e.put(key, "data")
-		e.holds(other, "data") // once this fails, the hole is closed: see the table
 	} else {
 		e.works(key, cmp.Or(e.store.garbled[name], key))
 		if e.store.noUpload[name] {
@@ -169,7 +165,7 @@ func TestOddKeysAreCopiedAndDeletedTogether(t *testing.T) {
 		var keys []string
 		for _, name := range slices.Sorted(maps.Keys(oddKeys)) {
 			special := e.store.refuses[name] != nil || everywhere[name] != nil || e.store.becomes[name] != "" ||
-				e.store.overwrites[name] != "" || e.store.garbled[name] != ""
+				e.store.garbled[name] != ""
 			if !special {
 				keys = append(keys, oddKeys[name])
 			}

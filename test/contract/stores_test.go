@@ -57,9 +57,6 @@ type store struct {
 	// becomes has the keys that the store takes for another key, and that are refused
 	// therefore when there is something under the other.
 	becomes map[string]string
-	// overwrites has such keys where it goes unnoticed. Each is a hole: an entry moves to
-	// becomes when it is closed.
-	overwrites map[string]string
 	// garbled has the keys that work, and are listed under another name.
 	garbled map[string]string
 	// noUpload has the keys that work, but not for multipart uploads.

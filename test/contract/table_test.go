@@ -38,7 +38,7 @@ var oddKeys = map[string]string{
 // everywhere are keys that no store takes.
 var everywhere = map[string][]object.Kind{
 	"too long":  {object.KindNameTooLong}, // 1025 bytes
-	"not utf-8": {object.KindNotUTF8, object.KindInvalid},
+	"not utf-8": {object.KindNotUTF8},
 }
 
 // invalid is how most stores refuse a key.
@@ -60,9 +60,7 @@ var stores = []store{
 			"double slash": invalid, "dot": invalid, "dotdot": invalid, "only dots": invalid, "nul": invalid,
 			"component": {object.KindInvalid, object.KindNameTooLong}, // 255 bytes between slashes
 		},
-		// s3remote looks for such keys on stores of provider Other only (mayClean), so
-		// that on MinIO "/lead" overwrites "lead". A hole, not a promise.
-		overwrites:   map[string]string{"lead": "lead"},
+		becomes:      map[string]string{"lead": "lead"},
 		noUpload:     map[string]bool{"trail": true},
 		hidesBelow:   true, // "a/b" beside "a" can be read, but no listing shows it
 		uploadsOfKey: true,
