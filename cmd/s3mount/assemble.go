@@ -97,6 +97,7 @@ func assemble(ctx context.Context, bucket *s3remote.Bucket, id string, o *mountO
 		return nil, err
 	}
 	disk := budget.NewDisk(int64(o.cacheSize))
+	disk.SetPatience(time.Second)
 	m.cache, err = objcache.New(objcache.Options{
 		Fetcher: bucket,
 		Dir:     filepath.Join(folder.path, "blocks"),

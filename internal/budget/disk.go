@@ -4,6 +4,7 @@ package budget
 
 import (
 	"sync"
+	"time"
 
 	"github.com/s3mount/s3mount/object"
 )
@@ -16,8 +17,10 @@ type Disk struct {
 		sync.Mutex
 		used  int64
 		limit int64
+		freed chan struct{} // closed by the next Release; nil: nobody waits
 	}
-	reclaim func(need int64) (freed int64)
+	reclaim  func(need int64) (freed int64)
+	patience time.Duration
 }
 
 // NewDisk makes a budget of limit bytes.
@@ -43,20 +46,48 @@ func (d *Disk) TryReserve(n int64) bool {
 	return true
 }
 
+// SetPatience makes Reserve wait up to d for others to release space, before it fails:
+// the kernel tells of a file's last close a moment after the program that closed it goes
+// on, and what it wrote next would find the disk full. Set once, before use.
+func (d *Disk) SetPatience(t time.Duration) { d.patience = t }
+
 // Reserve takes n bytes, after reclaiming cached space where it must. It fails with
-// KindNoSpace if even then they do not fit.
+// KindNoSpace if even then, and after waiting as SetPatience says, they do not fit.
 func (d *Disk) Reserve(n int64) error {
-	for !d.TryReserve(n) {
-		used, limit := d.Usage()
-		if d.reclaim == nil || d.reclaim(used+n-limit) <= 0 {
-			if d.TryReserve(n) {
-				return nil
-			}
-			return object.Errorf(object.KindNoSpace, "reserve disk", "",
-				"%d bytes do not fit: %d of --cache-size %d are in use", n, used, limit)
-		}
+	if d.TryReserve(n) {
+		return nil
 	}
-	return nil
+	timer := time.NewTimer(d.patience)
+	defer timer.Stop()
+	for {
+		freed := d.nextRelease()
+		if d.TryReserve(n) {
+			return nil
+		}
+		used, limit := d.Usage()
+		if d.reclaim != nil && d.reclaim(used+n-limit) > 0 {
+			continue
+		}
+		if n <= limit && d.patience > 0 {
+			select {
+			case <-freed:
+				continue
+			case <-timer.C:
+			}
+		}
+		return object.Errorf(object.KindNoSpace, "reserve disk", "",
+			"%d bytes do not fit: %d of --cache-size %d are in use", n, used, limit)
+	}
+}
+
+// nextRelease returns a channel that the next Release closes.
+func (d *Disk) nextRelease() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.mu.freed == nil {
+		d.mu.freed = make(chan struct{})
+	}
+	return d.mu.freed
 }
 
 // Release gives n bytes back. Whoever reserves releases exactly as much: the tests of
@@ -65,6 +96,10 @@ func (d *Disk) Release(n int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.mu.used -= n
+	if d.mu.freed != nil && n > 0 {
+		close(d.mu.freed)
+		d.mu.freed = nil
+	}
 }
 
 // Usage returns the bytes in use and the limit.
