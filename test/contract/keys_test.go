@@ -10,9 +10,13 @@ import (
 	"unicode/utf8"
 
 	"github.com/s3mount/s3mount/object"
+	"github.com/s3mount/s3mount/test/semantics"
 )
 
 func TestOddKeysWorkOrAreRefused(t *testing.T) {
+	semantics.Claim(t,
+		"MinIO has no keys with an empty component inside, with the components . and .., or with one of more than 255 bytes: making them is EINVAL or ENAMETOOLONG.",
+		"A store that takes one key for another, as MinIO takes /a for a and versitygw a//b for a/b, is found out: nothing under the other key is read, overwritten or deleted.")
 	run(t, func(t *testing.T, e *env) {
 		for name, key := range oddKeys {
 			t.Run(name, func(t *testing.T) {
@@ -189,6 +193,9 @@ func TestOddKeysAreCopiedAndDeletedTogether(t *testing.T) {
 }
 
 func TestKeyBesideKeysBelowIt(t *testing.T) {
+	semantics.Claim(t,
+		"MinIO lists nothing of a/b beside an object a: a mount shows the file a alone.",
+		"versitygw takes no key a beside a/b: making the second is an error.")
 	run(t, func(t *testing.T, e *env) {
 		e.put("a", "file")
 		_, err := e.bucket.Put(e.ctx, "a/b", section([]byte("below")), object.PutOptions{})

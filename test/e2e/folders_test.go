@@ -59,6 +59,7 @@ func TestUnlinkOfOpenFiles(t *testing.T) {
 func TestRenames(t *testing.T) {
 	semantics.Claim(t,
 		"rename of a file copies within S3 and then deletes: at no moment is the file under neither name.",
+		"rename of a file that is being written stores it first: when rename returns, S3 has its content under the new name.",
 		"rename over a file that is open leaves its readers the old content.",
 		"rename of a folder copies everything beneath it, and deletes the old names only after every copy stands; if a copy fails, the folder is as it was.")
 	fake := s3fake.Start(t, s3fake.Options{})
@@ -87,6 +88,15 @@ func TestRenames(t *testing.T) {
 	must(t, err)
 	same(t, "the reader of the file that was renamed over", string(buf), "content of b")
 	same(t, "the new content", read(t, m.Dir+"/b"), "content of a")
+
+	f, err := os.Create(m.Dir + "/being written")
+	must(t, err)
+	_, err = f.WriteString("content")
+	must(t, err)
+	must(t, os.Rename(m.Dir+"/being written", m.Dir+"/b"))
+	same(t, "what was being written", get(t, b, "b"), "content")
+	must(t, f.Close())
+	must(t, os.Remove(m.Dir+"/b"))
 
 	for i := range 20 {
 		put(t, b, fmt.Sprintf("dir/sub/%02d", i), "x", nil)

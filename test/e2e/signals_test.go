@@ -15,6 +15,7 @@ import (
 
 	"github.com/s3mount/s3mount/test/mounts"
 	"github.com/s3mount/s3mount/test/s3fake"
+	"github.com/s3mount/s3mount/test/semantics"
 	"github.com/s3mount/s3mount/test/servers"
 )
 
@@ -22,6 +23,7 @@ import (
 const prompt = 10 * time.Second
 
 func TestSignalsUnmountAndExitZero(t *testing.T) {
+	semantics.Claim(t, "ctrl-C, SIGTERM and SIGHUP upload what open files hold, unmount and exit with 0.")
 	for _, s := range []syscall.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP} {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
@@ -36,6 +38,7 @@ func TestSignalsUnmountAndExitZero(t *testing.T) {
 }
 
 func TestSignalUploadsWhatOpenFilesHold(t *testing.T) {
+	semantics.Claim(t, "ctrl-C, SIGTERM and SIGHUP upload what open files hold, unmount and exit with 0.")
 	t.Parallel()
 	m, b := newMount(t, pool.Fake(t))
 	put(t, b, "old", "old", nil)
@@ -114,6 +117,7 @@ func wantGivenUp(t *testing.T, m *mounts.Mount) {
 }
 
 func TestSecondSignalGivesUp(t *testing.T) {
+	semantics.Claim(t, "A second signal gives up at once: each file that is not in S3 is kept in the folder unsent of the cache directory and named in the last line, and the exit code is 1.")
 	t.Parallel()
 	m, fake, _ := stuck(t)
 	m.Signal(unix.SIGINT)
@@ -159,6 +163,7 @@ func TestSignalWhileTheStoreDoesNotAnswerTheStart(t *testing.T) {
 }
 
 func TestUmountOfABusyMount(t *testing.T) {
+	semantics.Claim(t, "s3mount umount of a mount in which files are open fails and changes nothing.")
 	t.Parallel()
 	m, b := newMount(t, pool.Fake(t))
 	f, err := os.Create(m.Dir + "/f")
@@ -247,6 +252,7 @@ func unsent(t *testing.T, path string) {
 }
 
 func TestUmountWaitsForTheUploads(t *testing.T) {
+	semantics.Claim(t, "s3mount umount returns once everything is in S3, and fails with the name of each file that is not and of the place where it is kept.")
 	t.Parallel()
 	fake := s3fake.Start(t, s3fake.Options{})
 	fake.Bucket("bucket")
@@ -263,6 +269,7 @@ func TestUmountWaitsForTheUploads(t *testing.T) {
 }
 
 func TestUmountTellsWhatWasNotUploaded(t *testing.T) {
+	semantics.Claim(t, "s3mount umount returns once everything is in S3, and fails with the name of each file that is not and of the place where it is kept.")
 	t.Parallel()
 	fake := s3fake.Start(t, s3fake.Options{})
 	fake.Bucket("bucket")
