@@ -1,6 +1,7 @@
 package fusefs
 
 import (
+	"errors"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -55,6 +56,32 @@ var ordinary = map[object.Kind]bool{
 	object.KindUnsupported: true, object.KindInvalid: true, object.KindNotUTF8: true,
 }
 
+// contentOps are what programs do to a file's content: where one of them fails, hardly
+// any kind is ordinary.
+var contentOps = map[string]bool{"read": true, "write": true, "close": true, "fsync": true}
+
+// isOrdinary reports whether a failure is one that programs cause every day. That the
+// store finds a request invalid is none, even if the same from vfs is.
+func isOrdinary(op string, kind object.Kind, err error) bool {
+	switch {
+	case contentOps[op]:
+		return kind == object.KindCanceled || kind == object.KindBadHandle
+	case kind == object.KindInvalid || kind == object.KindUnsupported:
+		return storeError(err) == nil
+	}
+	return ordinary[kind]
+}
+
+// storeError returns the part of an error that the store told, nil if there is none.
+func storeError(err error) *object.Error {
+	for e := (*object.Error)(nil); errors.As(err, &e); err = e.Err {
+		if e.Code != "" || e.RequestID != "" {
+			return e
+		}
+	}
+	return nil
+}
+
 // advice tells the operator what to do about a kind of failure.
 var advice = map[object.Kind]string{
 	object.KindNoBucket:    "the bucket is gone: make it again, or unmount",
@@ -64,6 +91,7 @@ var advice = map[object.Kind]string{
 	object.KindWrongRegion: "set the remote's region to the one that is named",
 	object.KindArchived:    "restore the object first",
 	object.KindNoSpace:     "raise --cache-size or free space in --cache-dir",
+	object.KindTooLarge:    "S3 or s3mount has a limit here: make it smaller",
 	object.KindQuota:       "raise the quota on the store",
 	object.KindUnavailable: "check the endpoint and the network; the operation can be repeated",
 	object.KindTimeout:     "check the endpoint and the network; the operation can be repeated",
@@ -71,6 +99,9 @@ var advice = map[object.Kind]string{
 	object.KindStale:       "somebody else replaced the object: open it again",
 	object.KindBusy:        "close the file first, or raise --cache-size",
 	object.KindCorrupt:     "the bytes do not match their checksum: try again, and report it if it stays",
+	object.KindInvalid:     "the store does not take this request: check the remote's provider, and report it",
+	object.KindUnsupported: "the store cannot do this: check the remote's provider",
+	object.KindNotFound:    "somebody else removed the object: write or open it again",
 	object.KindOther:       "try again, and report it if it stays",
 }
 
@@ -80,7 +111,7 @@ func (s *server) status(op string, err error) fuse.Status {
 		return fuse.OK
 	}
 	kind := object.KindOf(err)
-	if !ordinary[kind] {
+	if !isOrdinary(op, kind, err) {
 		s.report.failure(op, kind, err)
 	}
 	if errno, ok := errnos[kind]; ok {

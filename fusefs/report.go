@@ -47,7 +47,7 @@ func (r *reporter) failure(op string, kind object.Kind, err error) {
 		return
 	}
 	args := []any{"op", op, "key", f.key, "kind", kind.String(), "errno", errnos[kind].Error()}
-	if e != nil && e.RequestID != "" {
+	if e := storeError(err); e != nil && e.RequestID != "" {
 		args = append(args, "request", e.RequestID)
 	}
 	if what := advice[kind]; what != "" {
