@@ -30,7 +30,7 @@ deps: ## the Debian packages that the tests need
 
 test: deps tools ## all tests, on s3fake, the embedded server, MinIO, versitygw and Ceph
 	S3MOUNT_TOOLS=$(TOOLS) $(GO) test $(TESTFLAGS) ./...
-	cd test/bench && $(GO) vet ./... && $(GO) build -o /dev/null .
+	cd test/bench && $(GO) vet ./... && $(GO) test ./...
 
 check: deps tools ## what a contributor runs before a change lands: format, vet, lint, architecture, race
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; }
