@@ -1,6 +1,9 @@
 package vfs
 
 import (
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/s3mount/s3mount/object"
@@ -53,4 +56,47 @@ func TestOldNodeOfAGoneNameCannotBeWritten(t *testing.T) {
 	w.want(err, object.KindStale)
 	w.write("f", "new")
 	w.stored("f", "new")
+}
+
+// kept returns the contents of the files in the folder for what S3 did not take.
+func (w *world) kept() (contents []string) {
+	w.t.Helper()
+	paths, err := filepath.Glob(filepath.Join(w.dir, "unsent", "*"))
+	w.must(err)
+	for _, p := range paths {
+		b, err := os.ReadFile(p)
+		w.must(err)
+		contents = append(contents, string(b))
+	}
+	return contents
+}
+
+// refusedAndRead makes a file whose upload was refused, closed by who wrote it and open
+// for reading.
+func (w *world) refusedAndRead(data string) *Handle {
+	w.t.Helper()
+	h := w.create("f")
+	w.writeAt(h, data, 0)
+	w.refusePuts(func() {})
+	w.want(h.Flush(w.ctx()), object.KindPermission)
+	r := w.open("f", false)
+	h.Release()
+	return r
+}
+
+func TestFailedChmodKeepsWhatWasRefused(t *testing.T) {
+	m := newMemStore()
+	w := newWorld(t, m)
+	r := w.refusedAndRead("precious")
+	mode := uint32(0o600)
+	_, err := w.fs.SetAttr(w.ctx(), r.Node(), SetAttr{Mode: &mode})
+	w.want(err, object.KindPermission)
+	if s, err := w.readHandle(r); s != "precious" || err != nil {
+		t.Errorf("read %q, %v", s, err)
+	}
+	r.Release()
+	m.fail = nil
+	if got := w.kept(); !slices.Equal(got, []string{"precious"}) {
+		t.Errorf("kept %q", got)
+	}
 }

@@ -27,12 +27,13 @@ func (fs *FS) SetAttr(ctx context.Context, id NodeID, s SetAttr) (Attr, error) {
 	if err := fs.loadMeta(ctx, n); err != nil {
 		return Attr{}, err
 	}
+	waiting := fs.content(n).staged != nil
 	if s.Size != nil {
 		if err := n.truncate(ctx, *s.Size); err != nil {
 			return Attr{}, err
 		}
 	}
-	err = n.setMeta(fs.lasting, s)
+	err = n.setMeta(fs.lasting, s, waiting)
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
 	return n.attrLocked(), err
@@ -70,8 +71,9 @@ func (n *Inode) truncate(ctx context.Context, size int64) error {
 }
 
 // setMeta applies a change to the attributes and stores it where that can't wait. On an
-// error the attributes are as they were. The caller holds ns and n.mu.
-func (n *Inode) setMeta(ctx context.Context, s SetAttr) error {
+// error the attributes are as they were. waiting says that the file was staged before: it
+// holds what was written, and a failure here may not drop it. The caller holds ns and n.mu.
+func (n *Inode) setMeta(ctx context.Context, s SetAttr, waiting bool) error {
 	fs := n.fs
 	fs.tree.Lock()
 	old, wasDirty := n.t.attr, n.t.metaDirty
@@ -90,8 +92,10 @@ func (n *Inode) setMeta(ctx context.Context, s SetAttr) error {
 		if err = n.syncHeld(ctx); err == nil {
 			return n.settle(ctx)
 		}
-		n.giveUpTruncate()
-		return err
+		if !waiting {
+			n.giveUpTruncate()
+			return err
+		}
 	case !stored:
 	case n.dir:
 		err = n.storeMarker(ctx)
