@@ -100,3 +100,16 @@ func TestFailedChmodKeepsWhatWasRefused(t *testing.T) {
 		t.Errorf("kept %q", got)
 	}
 }
+
+func TestWhatWasRefusedAndThenStoredIsNotUnsent(t *testing.T) {
+	m := newMemStore()
+	w := newWorld(t, m)
+	r := w.refusedAndRead("precious")
+	m.fail = nil
+	w.setMode("f", 0o600)
+	r.Release()
+	w.stored("f", "precious")
+	if got := w.kept(); len(got) != 0 {
+		t.Errorf("kept %q", got)
+	}
+}

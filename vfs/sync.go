@@ -157,11 +157,12 @@ func (n *Inode) tell(err error) {
 }
 
 // knownFailure returns the error of storing the content as it is now, if an application
-// was told already.
+// was told already and it was not stored since, by a rename or chmod.
 func (n *Inode) knownFailure(s *writeback.Staged) error {
 	n.fs.tree.Lock()
 	defer n.fs.tree.Unlock()
-	if told := n.t.told; told.err != nil && told.generation == s.Generation() {
+	unsent := s.Modified() || n.t.metaDirty
+	if told := n.t.told; unsent && told.err != nil && told.generation == s.Generation() {
 		return told.err
 	}
 	return nil
