@@ -37,10 +37,8 @@ func (fs *FS) renameFolder(ctx context.Context, r rename, newPrefix string) erro
 		f.mu.Lock()
 		defer f.mu.Unlock()
 	}
-	t := &tree{fs: fs, oldPrefix: fs.keyOf(r.n), newPrefix: newPrefix, live: map[string]object.Info{}}
-	for _, f := range files {
-		t.live[fs.keyOf(f)] = object.Info{}
-	}
+	t := &tree{fs: fs, oldPrefix: fs.keyOf(r.n), newPrefix: newPrefix,
+		live: fs.versionsOf(files), moved: map[string]object.Info{}}
 	if err := t.copyAll(ctx); err != nil {
 		return errors.Join(err, t.undo(ctx))
 	}
@@ -76,15 +74,27 @@ func (fs *FS) liveBeneath(top *Inode) []*Inode {
 	return files
 }
 
+// versionsOf returns the versions that files have, by key.
+func (fs *FS) versionsOf(files []*Inode) map[string]object.Info {
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	of := map[string]object.Info{}
+	for _, f := range files {
+		of[f.keyLocked()] = f.t.info
+	}
+	return of
+}
+
 // tree is all that lies under a prefix, on its way to another.
 type tree struct {
 	fs                   *FS
 	oldPrefix, newPrefix string
-	keys                 []string // the old keys
+	keys                 []string               // the old keys
+	live                 map[string]object.Info // the versions of the open files, by old key
 
 	mu     sync.Mutex             // guards what follows while copies run
 	copied []string               // new keys that stand, or may stand after a failure
-	live   map[string]object.Info // what became of the open files, by old key
+	moved  map[string]object.Info // the copies of live, but of those that somebody replaced
 	failed error                  // the first failure: no more copies begin
 }
 
@@ -148,8 +158,8 @@ func (t *tree) copy(ctx context.Context, info object.Info) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if _, open := t.live[info.Key]; open {
-		t.live[info.Key] = t.fs.copiedInfo(info, copied, dst, object.CopyOptions{})
+	if had, open := t.live[info.Key]; open && had.SameBytes(info) {
+		t.moved[info.Key] = t.fs.copiedInfo(info, copied, dst, object.CopyOptions{})
 	}
 }
 
@@ -174,7 +184,9 @@ func (t *tree) undo(ctx context.Context) error {
 }
 
 // movedFolder shows the new name, and gives the inodes beneath their new keys. Closed
-// files are looked up again; open ones go on with the copy of the version they have.
+// files are looked up again; open ones go on with the copy of the version they have. One
+// whose version somebody replaced or removed keeps that, and loses its name to the new
+// one; but what is staged keeps its name, to be stored under it.
 func (fs *FS) movedFolder(r rename, t *tree, files []*Inode) {
 	old := map[*Inode]string{}
 	for _, f := range files {
@@ -188,8 +200,11 @@ func (fs *FS) movedFolder(r rename, t *tree, files []*Inode) {
 		fs.changedLocked(t.newKey(key))
 	}
 	for _, f := range files {
-		info := t.live[old[f]]
-		if f.t.remote && info.Key != "" {
+		info, ok := t.moved[old[f]]
+		if !ok && f.t.staged == nil {
+			fs.detachLocked(f)
+		}
+		if ok && f.t.remote {
 			info.Meta, info.ContentType = f.t.info.Meta, f.t.info.ContentType
 			same, dirty := f.t.pages == f.t.info.ID(), f.t.metaDirty
 			fs.storedLocked(f, info)

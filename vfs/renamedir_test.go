@@ -130,3 +130,28 @@ func TestMetadataOfAMovedAwayKeyIsForgotten(t *testing.T) {
 		t.Errorf("mode %o", e.Attr.Mode)
 	}
 }
+
+func TestFilesThatWereReplacedElsewhereAreNoMixAfterAFolderRename(t *testing.T) {
+	m := newMemStore()
+	m.put("d/read", "version one", nil)
+	m.put("d/edit", "version one", nil)
+	w := newWorld(t, m)
+	h := w.open("d/read", false)
+	edit := w.open("d/edit", true)
+	w.writeAt(edit, "VERSION", 0)
+	m.put("d/read", "another one", nil)
+	m.put("d/edit", "another one", nil)
+	w.must(w.rename("d", "n"))
+	if s, err := w.readHandle(h); err == nil {
+		t.Errorf("an open file reads %q of another version", s)
+	}
+	if err := edit.Flush(w.ctx()); err == nil {
+		t.Errorf("an edit of a version that is gone was stored")
+	}
+	edit.Release()
+	w.stored("n/edit", "another one")
+	if got := w.read("n/read"); got != "another one" {
+		t.Errorf("the new name reads %q", got)
+	}
+	h.Release()
+}
