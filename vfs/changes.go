@@ -26,6 +26,10 @@ func (fs *FS) changedLocked(key string) {
 func (fs *FS) asking(key string) (currentLocked func() bool) {
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
+	return fs.askingLocked(key)
+}
+
+func (fs *FS) askingLocked(key string) (currentLocked func() bool) {
 	c := fs.tree.changes.of(key)
 	at := *c
 	return func() bool { return *c == at }

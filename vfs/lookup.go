@@ -2,8 +2,10 @@ package vfs
 
 import (
 	"context"
+	"errors"
 	"maps"
 
+	"github.com/s3mount/s3mount/internal/keyname"
 	"github.com/s3mount/s3mount/object"
 )
 
@@ -27,29 +29,38 @@ func (fs *FS) Lookup(ctx context.Context, parent NodeID, name string) (Entry, er
 // find returns the inode of a name with its true attributes, pinned. The caller holds
 // ns and the folder's dirMu, at least shared.
 func (fs *FS) find(ctx context.Context, p *Inode, name string) (*Inode, error) {
-	n, f, how := fs.findCached(p, name)
-	switch how {
+	for {
+		if n, err := fs.findOnce(ctx, p, name); err != errOvertaken {
+			return n, err
+		}
+	}
+}
+
+// errOvertaken says that this mount stored or removed what a name stands for while the
+// store was asked: the answer may be from before, and is no news.
+var errOvertaken = errors.New("overtaken")
+
+func (fs *FS) findOnce(ctx context.Context, p *Inode, name string) (*Inode, error) {
+	s := fs.findCached(p, name)
+	switch s.how {
 	case isAbsent:
 		return nil, object.Errorf(object.KindNotFound, "lookup", fs.keyOf(p)+name, "")
 	case isHere:
-		return n, nil
+		return s.n, nil
 	case isUnknown:
 		var err error
-		if f, err = fs.findRemote(ctx, p, name); err != nil {
-			if object.Is(err, object.KindNotFound) {
-				fs.vanished(p, name)
-			}
-			return nil, err
+		if s.found, err = fs.findRemote(ctx, p, name); err != nil {
+			return nil, fs.vanished(p, name, s, err)
 		}
 	}
-	n = fs.apply(p, name, f)
+	n := fs.apply(p, name, s)
+	if n == nil {
+		return nil, errOvertaken
+	}
 	fs.runAhead(p, n)
 	if err := fs.loadMeta(ctx, n); err != nil {
 		fs.unpin(n)
-		if object.Is(err, object.KindNotFound) {
-			fs.vanished(p, name)
-		}
-		return nil, err
+		return nil, fs.vanished(p, name, s, err)
 	}
 	return n, nil
 }
@@ -60,30 +71,48 @@ const (
 	isUnknown cached = iota
 	isAbsent         // certainly not there
 	isListed         // found tells what it is
-	isHere           // the inode is right as it is, and pinned
+	isHere           // n is right as it is, and pinned
 )
 
+// sought is what is known of a name before the store is asked.
+type sought struct {
+	how   cached
+	n     *Inode
+	found found
+	// currentLocked tells whether this mount left alone what the name stands for.
+	currentLocked func() bool
+}
+
 // findCached answers from the table and the listing.
-func (fs *FS) findCached(p *Inode, name string) (*Inode, found, cached) {
+func (fs *FS) findCached(p *Inode, name string) sought {
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
 	if p.t.gone {
-		return nil, found{}, isAbsent
+		return sought{how: isAbsent}
 	}
 	n := p.t.children[name]
 	if n != nil && (n.t.staged != nil || n.t.hasMeta && fs.fresh(n.t.checked)) {
 		n.t.pins++
-		return n, found{}, isHere
+		return sought{how: isHere, n: n}
 	}
+	current := fs.askingNameLocked(p, name)
 	l := fs.listingLocked(p)
 	if l == nil || l.partial {
-		return nil, found{}, isUnknown
+		return sought{how: isUnknown, currentLocked: current}
 	}
 	e := l.byName[name]
 	if e == nil {
-		return nil, found{}, isAbsent
+		return sought{how: isAbsent}
 	}
-	return nil, e.found, isListed
+	return sought{how: isListed, found: e.found, currentLocked: current}
+}
+
+// askingNameLocked is asking for the file and the folder that a name may stand for.
+func (fs *FS) askingNameLocked(p *Inode, name string) (currentLocked func() bool) {
+	piece, _, _ := keyname.Parse(p.heldLocked(), name) // what is no name has no key
+	key := p.keyLocked() + piece
+	file, folder := fs.askingLocked(key), fs.askingLocked(key+"/")
+	return func() bool { return file() && folder() }
 }
 
 // findRemote asks the store: by the folder's first page where that may be all of it,
@@ -111,22 +140,35 @@ func (fs *FS) findRemote(ctx context.Context, p *Inode, name string) (found, err
 	return fs.ask(ctx, prefix, held, name)
 }
 
-// vanished takes away the inode of a name that the store no longer has.
-func (fs *FS) vanished(p *Inode, name string) {
+// vanished takes away the inode of a name if err says that the store no longer has it.
+// It returns err, or errOvertaken.
+func (fs *FS) vanished(p *Inode, name string, s sought, err error) error {
+	if !object.Is(err, object.KindNotFound) {
+		return err
+	}
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
+	if !s.currentLocked() {
+		return errOvertaken
+	}
 	if n := p.t.children[name]; n != nil && n.t.staged == nil {
 		fs.detachLocked(n)
 		fs.dropLocked(n)
 	}
 	fs.patchLocked(p, name, nil)
+	return err
 }
 
-// apply makes the inode of a name stand for what was found, and pins it. An inode with
-// open handles keeps its version: if that differs, the name gets another inode.
-func (fs *FS) apply(p *Inode, name string, f found) *Inode {
+// apply makes the inode of a name stand for what was found, and pins it; nil: the find
+// was overtaken. An inode with open handles keeps its version: if that differs, the name
+// gets another inode.
+func (fs *FS) apply(p *Inode, name string, s sought) *Inode {
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
+	if !s.currentLocked() {
+		return nil
+	}
+	f := s.found
 	n := p.t.children[name]
 	if n != nil && n.t.staged == nil && !n.fitsLocked(f) {
 		fs.detachLocked(n)
