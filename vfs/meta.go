@@ -1,59 +1,26 @@
 package vfs
 
 import (
-	"fmt"
-	"math"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/s3mount/s3mount/internal/mtime"
 	"github.com/s3mount/s3mount/object"
 )
 
 // Names of the user metadata that keeps POSIX attributes on an object. docs/SEMANTICS.md
 // describes the values.
 const (
-	metaMtime = "mtime" // seconds since 1970 with nanoseconds, decimal: rclone's and s3fs's form
-	metaMode  = "mode"  // st_mode, decimal: s3fs's and geesefs's form
-	metaUID   = "uid"   // decimal
-	metaGID   = "gid"   // decimal
+	metaMode = "mode" // st_mode, decimal: s3fs's and geesefs's form
+	metaUID  = "uid"  // decimal
+	metaGID  = "gid"  // decimal
 	// metaGeesefsLink holds a link's target, percent-encoded, in geesefs's form. Read only.
 	metaGeesefsLink = "--symlink-target"
 
 	dirContentType = "application/x-directory"
 )
-
-// formatTime writes a time in the form of X-Amz-Meta-Mtime: decimal seconds with nine
-// digits behind the point, as rclone does.
-func formatTime(t time.Time) string {
-	sec, nsec := t.Unix(), int64(t.Nanosecond())
-	if sec < 0 && nsec > 0 { // -1.25 s is -2 s + 0.75 s in Unix's split
-		return fmt.Sprintf("-%d.%09d", -(sec + 1), 1e9-nsec)
-	}
-	return fmt.Sprintf("%d.%09d", sec, nsec)
-}
-
-// parseTime reads formatTime's form and its relatives: whole seconds, fewer or more
-// digits. Numbers that no file system could hold are refused.
-func parseTime(s string) (time.Time, bool) {
-	s, neg := strings.CutPrefix(strings.TrimSpace(s), "-")
-	whole, frac, _ := strings.Cut(s, ".")
-	sec, err := strconv.ParseUint(whole, 10, 64)
-	if err != nil || sec > math.MaxInt64/4 {
-		return time.Time{}, false
-	}
-	frac = (frac + "000000000")[:9]
-	nsec, err := strconv.ParseUint(frac, 10, 64)
-	if err != nil {
-		return time.Time{}, false
-	}
-	if neg {
-		return time.Unix(-int64(sec), -int64(nsec)), true
-	}
-	return time.Unix(int64(sec), int64(nsec)), true
-}
 
 // parseMode reads a mode: st_mode in decimal (s3fs, geesefs, this program), or in octal
 // (rclone's metadata: 100644 or 0644). Decimal is right where the file type in it is a
@@ -107,7 +74,7 @@ func (d defaults) attrOf(info object.Info, dir bool) Attr {
 	if v, err := strconv.ParseUint(info.Meta[metaGID], 10, 32); err == nil {
 		a.GID = uint32(v)
 	}
-	if t, ok := parseTime(info.Meta[metaMtime]); ok {
+	if t, ok := mtime.Parse(info.Meta[mtime.Key]); ok {
 		a.Mtime = t
 	}
 	a.Atime, a.Ctime = a.Mtime, info.LastModified
@@ -127,7 +94,7 @@ func withMode(have, m uint32, dir bool) uint32 {
 // putMeta writes attributes into metadata, over what is there.
 func putMeta(m object.Meta, a Attr) object.Meta {
 	m = m.Clone()
-	m[metaMtime] = formatTime(a.Mtime)
+	m[mtime.Key] = mtime.Format(a.Mtime)
 	m[metaMode] = strconv.FormatUint(uint64(a.Mode), 10)
 	m[metaUID] = strconv.FormatUint(uint64(a.UID), 10)
 	m[metaGID] = strconv.FormatUint(uint64(a.GID), 10)
