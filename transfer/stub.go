@@ -4,10 +4,6 @@ import (
 	"context"
 	"io"
 	"iter"
-	"net"
-	"time"
-
-	"golang.org/x/time/rate"
 
 	"github.com/s3mount/s3mount/object"
 )
@@ -70,107 +66,6 @@ func MD5(ctx context.Context, ep Endpoint, f File) (string, error) { return "", 
 // NewContent returns bytes as Content for Put.
 func NewContent(data []byte) Content { return nil }
 
-// Limiter bounds the bytes per second over connections that it dials, in both directions
-// together. It is for s3remote.Config.Dial, so that it sees what really goes over the
-// network, with what is repeated.
-type Limiter struct{}
-
-// NewLimiter returns a Limiter; bytesPerSecond must be more than 0.
-func NewLimiter(bytesPerSecond int64) *Limiter { return nil }
-
-// Dial wraps a dialer. next may be nil: a net.Dialer.
-func (l *Limiter) Dial(next func(ctx context.Context, network, address string) (net.Conn, error)) func(ctx context.Context, network, address string) (net.Conn, error) {
-	return nil
-}
-
-// Filter chooses files, by rclone's rules. The zero value, and nil, choose all. Its
-// methods must not be called together with Files and the Add functions.
-type Filter struct {
-	MinSize, MaxSize int64         // bytes; 0: no bound (MaxSize < 0: only empty files)
-	MinAge, MaxAge   time.Duration // 0: no bound
-	Now              time.Time     // what ages count from; zero: the time of the first use
-}
-
-// AddRule adds a rule "+ pattern", "- pattern" or "!" (forgets all before). The first
-// rule that matches decides; a file that none matches is chosen.
-func (f *Filter) AddRule(rule string) error { return nil }
-
-// Include adds "+ pattern"; once there is one, what no rule matches is left out.
-func (f *Filter) Include(pattern string) error { return nil }
-
-// Exclude adds "- pattern".
-func (f *Filter) Exclude(pattern string) error { return nil }
-
-// ReadRules adds the rules of a file, one a line: "#" and ";" begin comments, "-" is stdin
-// only for the caller to open.
-func (f *Filter) ReadRules(r io.Reader) error { return nil }
-
-// ReadIncludes and ReadExcludes are the same for files of patterns (--include-from,
-// --exclude-from).
-func (f *Filter) ReadIncludes(r io.Reader) error { return nil }
-
-// ReadExcludes adds an Exclude for each line.
-func (f *Filter) ReadExcludes(r io.Reader) error { return nil }
-
-// Files makes the filter an exact list of paths (--files-from): only these are asked
-// for, and nothing is walked. Called again, it adds.
-func (f *Filter) Files(paths ...string) error { return nil }
-
-// ReadFiles adds the paths of a file, one a line; raw takes lines as they are, otherwise
-// blanks around them and lines of comments are left out.
-func (f *Filter) ReadFiles(r io.Reader, raw bool) error { return nil }
-
-// Match reports whether a file is chosen. Its ModTime counts only with MinAge or MaxAge.
-func (f *Filter) Match(file File) bool { return true }
-
-// MatchDir reports whether anything below a folder can be chosen.
-func (f *Filter) MatchDir(path string) bool { return true }
-
-// Stats is the progress of a call. All methods may be called at any time.
-type Stats struct{}
-
-// NewStats returns Stats that begin now.
-func NewStats() *Stats { return nil }
-
-// Snapshot returns the state.
-func (s *Stats) Snapshot() Snapshot { return Snapshot{} }
-
-// Snapshot is the progress at one moment.
-type Snapshot struct {
-	Summary
-	Elapsed time.Duration
-	// TotalBytes and TotalFiles are what is known to be transferred, done or not; they
-	// grow until Listed says that both sides have been walked.
-	TotalBytes, TotalFiles int64
-	Listed                 bool
-	Active                 []Transfer // under way, oldest first
-}
-
-// Transfer is a file under way.
-type Transfer struct {
-	Path        string
-	Size, Bytes int64 // bytes in all, and done
-	Started     time.Time
-}
-
-// Summary is what a call did.
-type Summary struct {
-	Bytes     int64 // that went to the destination
-	Copied    int64 // files
-	TimesSet  int64 // files of which only the time was set
-	Same      int64 // files that needed nothing, or that Check found the same
-	Skipped   int64 // files that Options or Confirm left alone
-	Deleted   int64 // files
-	BackedUp  int64 // files
-	Missing   int64 // Check: only in the source
-	Extra     int64 // Check: only in the destination
-	Differ    int64 // Check
-	Uncertain int64 // Check: without a checksum on both sides; counted in Same, too
-	Errors    int64 // files that failed, and listings
-}
-
 func run(ctx context.Context, src, dst Endpoint, o Options, sync bool) (Summary, error) {
 	return Summary{}, nil
 }
-
-var _ = rate.Inf
