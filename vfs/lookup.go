@@ -273,15 +273,15 @@ func (fs *FS) loadMeta(ctx context.Context, n *Inode) error {
 	info, err := fs.headOnce(ctx, key)
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
+	if n.t.staged != nil || n.t.hasMeta {
+		return nil // newer news came by another way
+	}
 	if n.dir && object.Is(err, object.KindNotFound) {
 		fs.noMarkerLocked(n)
 		return nil
 	}
 	if err != nil {
 		return err
-	}
-	if n.t.staged != nil || n.t.hasMeta {
-		return nil
 	}
 	if !n.dir && n.t.opens > 0 && n.t.remote && !n.t.info.SameBytes(info) {
 		return object.Errorf(object.KindStale, "lookup", key, "the object was replaced")

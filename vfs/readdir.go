@@ -260,8 +260,8 @@ func (fs *FS) typeLocked(e listed) uint32 {
 	return 0
 }
 
-// isEmpty reports whether a folder has no names, asking the store. The caller holds ns
-// and the folder's dirMu.
+// isEmpty reports whether a folder has no names, asking the store, and learns whether an
+// empty one has a marker. The caller holds ns and the folder's dirMu.
 func (fs *FS) isEmpty(ctx context.Context, n *Inode) (bool, error) {
 	fs.tree.Lock()
 	prefix, held := n.keyLocked(), n.heldLocked()
@@ -276,8 +276,15 @@ func (fs *FS) isEmpty(ctx context.Context, n *Inode) (bool, error) {
 	l.query.Max = 3
 	for {
 		names, done, err := l.next(ctx)
-		if err != nil || len(names) > 0 || done {
-			return len(names) == 0, err
+		if err != nil || len(names) > 0 {
+			return false, err
+		}
+		if done {
+			break
 		}
 	}
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	fs.learnMarkerLocked(n, &l.namer)
+	return true, nil
 }

@@ -1,0 +1,22 @@
+package vfs
+
+import "testing"
+
+func (w *world) rmdir(p string) error {
+	w.t.Helper()
+	d, n := w.dirOf(p)
+	return w.fs.Rmdir(w.ctx(), d, n)
+}
+
+func TestRmdirRemovesAMarkerThatSomebodyElseMade(t *testing.T) {
+	m := newMemStore()
+	m.put("d/x", "", nil)
+	w := newWorld(t, m)
+	if got := w.list("d"); len(got) != 1 {
+		t.Fatalf("lists %q", got)
+	}
+	m.put("d/", "", nil)
+	w.must(m.Delete(w.ctx(), "d/x"))
+	w.must(w.rmdir("d"))
+	w.keys()
+}
