@@ -20,3 +20,16 @@ func TestRmdirRemovesAMarkerThatSomebodyElseMade(t *testing.T) {
 	w.must(w.rmdir("d"))
 	w.keys()
 }
+
+func TestLastFileOfARenamedFolderLeavesItsMarkersData(t *testing.T) {
+	m := newMemStore()
+	m.put("d/", "marker with data", nil)
+	m.put("d/x", "", nil)
+	w := newWorld(t, m, func(o *Options) { o.DirCacheTime = 0 })
+	e, err := w.lookup("d")
+	w.must(err)
+	w.must(w.rename("d", "n"))
+	w.must(w.fs.Unlink(w.ctx(), e.Node, "x"))
+	w.keys("n/")
+	w.stored("n/", "marker with data")
+}

@@ -144,6 +144,9 @@ func (n *Inode) secure(ctx context.Context) error {
 // keepFolder makes a folder's marker if the folder has none and is about to lose its
 // last name: whoever empties a folder expects it to be there afterwards.
 func (fs *FS) keepFolder(ctx context.Context, p *Inode, leaving string) error {
+	if err := fs.loadMeta(ctx, p); err != nil { // a marker that is not known may hold data
+		return err
+	}
 	fs.tree.Lock()
 	marker, form := p.t.marker, p.t.form
 	l := fs.listingLocked(p)
