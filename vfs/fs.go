@@ -161,6 +161,7 @@ type inodeState struct {
 	writers  int    // of these, for writing
 	pins     int    // operations under way
 	gone     bool   // no name leads here any more
+	removed  bool   // gone, and this mount took the name away: what is written may go nowhere
 	leaving  bool   // about to be gone, by an operation that holds mu: who wants to open it waits
 
 	attr    Attr

@@ -159,14 +159,19 @@ func (h *Handle) WriteAt(ctx context.Context, p []byte, off int64) (int, error) 
 	return k, err
 }
 
-// stage makes an inode's content local. The caller holds n.mu.
+// stage makes an inode's content local. KindStale: somebody else took the name away, and
+// what would be written could never be stored. The caller holds n.mu.
 func (n *Inode) stage() (*writeback.Staged, error) {
 	fs := n.fs
 	fs.tree.Lock()
 	s, info, remote := n.t.staged, n.t.info, n.t.remote
+	lost := n.t.gone && !n.t.removed
 	fs.tree.Unlock()
 	if s != nil {
 		return s, nil
+	}
+	if lost {
+		return nil, object.Errorf(object.KindStale, "write", info.Key, "the object was replaced or removed by somebody else")
 	}
 	var err error
 	if remote && info.Size > 0 {

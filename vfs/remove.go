@@ -94,6 +94,7 @@ func (fs *FS) unnameLocked(p, n *Inode) {
 	fs.changedLocked(n.keyLocked())
 	name := n.t.name
 	fs.detachLocked(n)
+	n.t.removed = true
 	n.t.attr.Ctime = fs.now()
 	fs.patchLocked(p, name, nil)
 	fs.touchLocked(p)
