@@ -30,3 +30,19 @@ func TestWritesToAFileThatLostItsNameElsewhereFail(t *testing.T) {
 		h.Release()
 	}
 }
+
+func TestTruncatingAFileThatIsRemovedLeavesNothing(t *testing.T) {
+	m := newMemStore()
+	w := newWorld(t, m)
+	w.write("f", "data")
+	e, err := w.lookup("f")
+	w.must(err)
+	w.must(w.unlink("f"))
+	size := int64(2)
+	_, err = w.fs.SetAttr(w.ctx(), e.Node, SetAttr{Size: &size})
+	w.must(err)
+	if left := w.staged(); len(left) != 0 {
+		t.Errorf("left in staging: %q", left)
+	}
+	w.keys()
+}

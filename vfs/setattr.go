@@ -85,7 +85,9 @@ func (n *Inode) setMeta(ctx context.Context, s SetAttr, waiting bool) error {
 	fs.tree.Unlock()
 	var err error
 	switch {
-	case gone || n == fs.root:
+	case gone:
+		return n.settle(ctx) // truncated by a name that is gone: nobody will close it
+	case n == fs.root:
 	case staged && writers > 0:
 		n.retarget()
 	case staged: // truncated by name: nobody will close it
