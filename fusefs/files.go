@@ -10,12 +10,22 @@ import (
 	"github.com/s3mount/s3mount/object"
 )
 
+// Create makes and opens a file. One that somebody else made since the kernel looked is
+// truncated here where the caller wants that: the kernel takes it for new.
 func (s *server) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, out *fuse.CreateOut) fuse.Status {
 	ctx, end := s.begin(cancel, &in.InHeader)
 	defer end()
 	e, h, err := s.fs.Create(ctx, node(in.NodeId), name, in.Mode&0o7777, in.Flags&syscall.O_EXCL != 0, s.caller(&in.InHeader))
 	if err != nil {
 		return s.status("create", err)
+	}
+	if in.Flags&syscall.O_TRUNC != 0 && e.Attr.Size > 0 {
+		if err := h.Truncate(ctx, 0); err != nil {
+			h.Release()
+			s.fs.Forget(e.Node, 1)
+			return s.status("create", err)
+		}
+		e.Attr.Size = 0
 	}
 	s.fill(e, &out.EntryOut)
 	out.Fh = s.files.add(h)
