@@ -1,6 +1,7 @@
 package config
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,8 +18,8 @@ import (
 // maxFile is how much of a config file is read: more than that is none.
 const maxFile = 16 << 20
 
-// File is a config file that was read. It does not change, and its methods may be
-// called from several goroutines.
+// File is a config file that was read. Its methods may be called from several
+// goroutines, but for those of edit.go and Save, which change it.
 type File struct {
 	// Getenv looks up the environment, which goes before the file. Nil: no
 	// environment. To be set before the first use.
@@ -27,32 +28,66 @@ type File struct {
 	path     string
 	names    []string // sections in the order of the file
 	sections map[string]section
+
+	lines    []line        // the text, from which names and sections are made
+	bom      bool          // the text begins with a byte order mark
+	password secret.String // what Save encrypts with; empty: it doesn't
+	origin   origin        // what Load found on disk
 }
 
+// New returns a File without remotes, for a path where there is none yet.
+func New(path string) *File { return &File{path: path, sections: map[string]section{}} }
+
 // Load reads a config file. An empty path gives a File without remotes, for remotes
-// that live in the environment or on the command line alone. Its errors are of
-// KindNotFound, KindPermission, KindInvalid and KindUnsupported (encrypted).
-func Load(path string) (*File, error) {
+// that live in the environment or on the command line alone. p opens a file that is
+// encrypted; nil has no password. Its errors are of KindNotFound, KindPermission,
+// KindInvalid, KindUnsupported (an encryption newer than this program) and
+// KindCredentials (encrypted, and no or a wrong password).
+func Load(ctx context.Context, path string, p *Passwords) (*File, error) {
 	if path == "" {
 		return &File{}, nil
 	}
+	raw, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	box, err := findBox(path, raw)
+	if err != nil {
+		return nil, err
+	}
+	text, password := raw, secret.String{}
+	if box != nil {
+		if text, password, err = p.open(ctx, path, box); err != nil {
+			return nil, err
+		}
+	}
+	f, err := Parse(path, text)
+	if err != nil {
+		return nil, err
+	}
+	f.password, f.origin = password, originOf(raw)
+	return f, nil
+}
+
+// readFile reads a whole file of a sensible size.
+func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fileError(path, err)
+		return nil, fileError("read config", path, err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
-		return nil, fileError(path, err)
+		return nil, fileError("read config", path, err)
 	}
 	if len(text) > maxFile {
 		return nil, object.Errorf(object.KindInvalid, "read config", path, "the file is over %d MiB", maxFile>>20)
 	}
-	return Parse(path, text)
+	return text, nil
 }
 
 // fileError gives a failure of the file system its kind.
-func fileError(path string, err error) error {
+func fileError(op, path string, err error) error {
 	kind := object.KindOther
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -64,7 +99,7 @@ func fileError(path string, err error) error {
 	if errors.As(err, &pe) {
 		err = pe.Err
 	}
-	return &object.Error{Op: "read config", Key: path, Kind: kind, Err: err}
+	return &object.Error{Op: op, Key: path, Kind: kind, Err: err}
 }
 
 // Path returns the path that the file was read from; empty for none.
@@ -88,12 +123,12 @@ func (f *File) Open(p RemotePath) (*Remote, error) {
 	if p.Backend == "" {
 		return f.remote(p.Remote, p.options)
 	}
-	r := &Remote{name: ":" + p.Backend, options: p.options}
+	r := &Remote{name: ":" + p.Backend, getenv: f.Getenv, options: p.options}
 	return r, checkType(r, p.Backend, "on the command line")
 }
 
 func (f *File) remote(name string, options section) (*Remote, error) {
-	r := &Remote{name: name, file: f, options: options}
+	r := &Remote{name: name, getenv: f.Getenv, file: f, options: options}
 	kind, known := r.Lookup("type")
 	if _, inFile := f.sections[name]; !inFile && !known {
 		return nil, object.Errorf(object.KindNotFound, "find remote", name, "%s", f.unknown(name))
@@ -128,12 +163,20 @@ func (f *File) unknown(name string) string {
 	return fmt.Sprintf("%s has no such remote; it has: %s", f.path, strings.Join(names, ", "))
 }
 
-// Remote is one remote: its name, and its options from the command line, the
-// environment and the file, in this order.
+// Remote is one remote: its name, and where its options come from.
 type Remote struct {
 	name    string
-	file    *File // nil for a remote made on the fly
-	options section
+	getenv  func(string) string // may be nil
+	file    *File               // nil for a remote made on the fly
+	options section             // of the command line's connection string
+	flags   func(key string) (string, bool)
+}
+
+// WithFlags returns the remote with the options that flags of the command line set.
+func (r *Remote) WithFlags(flags func(key string) (string, bool)) *Remote {
+	with := *r
+	with.flags = flags
+	return &with
 }
 
 // Name returns the name; one that starts with ":" was made on the fly.
@@ -142,30 +185,64 @@ func (r *Remote) Name() string { return r.name }
 // String returns the name: options may be secret.
 func (r *Remote) String() string { return r.name }
 
-// Get returns the value of an option; empty where it is not set.
+// Get returns the value of an option; empty where it is not set. For the provider
+// that is not set, it is the one that the endpoint's host belongs to.
 func (r *Remote) Get(key string) string {
 	v, _ := r.Lookup(key)
+	if v == "" && key == "provider" {
+		endpoint, _ := r.Lookup("endpoint")
+		return providerOf(endpoint)
+	}
 	return v
 }
 
 // Secret returns the value of an option as a secret.
 func (r *Remote) Secret(key string) secret.String { return secret.New(r.Get(key)) }
 
-// Lookup returns the value of an option, and whether it is set.
+// Lookup returns the value of an option, and whether it is set. The first of these
+// that has it wins, as with rclone 1.76: the connection string, a flag, the variable
+// of this remote (RCLONE_CONFIG_NAME_KEY), the variable of all S3 remotes
+// (S3MOUNT_S3_KEY, RCLONE_S3_KEY), the file.
 func (r *Remote) Lookup(key string) (string, bool) {
 	if v, ok := r.options[key]; ok {
 		return v.Reveal(), true
 	}
-	if r.file == nil {
-		return "", false
-	}
-	if r.file.Getenv != nil {
-		if v := r.file.Getenv(envName(r.name, key)); v != "" {
+	if r.flags != nil {
+		if v, ok := r.flags(key); ok {
 			return v, true
 		}
 	}
-	for name := r.name; ; {
-		s, ok := r.file.sections[name]
+	for _, name := range r.variables(key) {
+		if v := r.getenv(name); v != "" {
+			return v, true
+		}
+	}
+	if r.file == nil {
+		return "", false
+	}
+	return r.file.inherited(r.name, key)
+}
+
+// variables returns the environment variables that may hold an option, the first one
+// first.
+func (r *Remote) variables(key string) []string {
+	if r.getenv == nil {
+		return nil
+	}
+	var names []string
+	if r.file != nil {
+		names = append(names, envName(r.name, key))
+	}
+	if _, ok := S3Option(key); ok {
+		names = append(names, "S3MOUNT_S3_"+strings.ToUpper(key), "RCLONE_S3_"+strings.ToUpper(key))
+	}
+	return names
+}
+
+// inherited finds a key in the section of a name, or those that it takes from.
+func (f *File) inherited(name, key string) (string, bool) {
+	for {
+		s, ok := f.sections[name]
 		if v, has := s[key]; has {
 			return v.Reveal(), true
 		}
@@ -186,19 +263,28 @@ func envName(remote, key string) string {
 // without a secret in it.
 func (r *Remote) Warnings() []string {
 	var warnings []string
-	warn := func(key, what string) {
-		warnings = append(warnings, fmt.Sprintf("remote %s: %s %s", r.name, key, what))
-	}
 	for _, key := range slices.Sorted(maps.Keys(secretKeys)) {
-		v := r.Get(key)
-		if strings.Contains(v, `\/`) {
-			warn(key, `contains \/: was it pasted from JSON, where / is written \/ ?`)
-		}
-		if len(v) > 1 && (v[0] == '"' || v[0] == '\'') && v[len(v)-1] == v[0] {
-			warn(key, "is within quotes, which are taken as part of it: take them off")
+		for _, what := range Slips(key, r.Get(key)) {
+			warnings = append(warnings, fmt.Sprintf("remote %s: %s %s", r.name, key, what))
 		}
 	}
 	return warnings
+}
+
+// Slips tells what looks like a slip in the value of an option, in words that follow
+// its name. They hold nothing of the value.
+func Slips(key, value string) []string {
+	if !secretKeys[key] {
+		return nil
+	}
+	var slips []string
+	if strings.Contains(value, `\/`) {
+		slips = append(slips, `contains \/: was it pasted from JSON, where / is written \/ ? Then write / alone`)
+	}
+	if len(value) > 1 && (value[0] == '"' || value[0] == '\'') && value[len(value)-1] == value[0] {
+		slips = append(slips, "is within quotes, which are taken as part of it: take them off")
+	}
+	return slips
 }
 
 // secretKeys are the options whose values look like line noise, where a slip in

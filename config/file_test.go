@@ -79,17 +79,17 @@ func TestLoad(t *testing.T) {
 	if err := os.WriteFile(path, []byte("[a]\ntype = s3\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f, err := Load(path)
+	f, err := Load(t.Context(), path, nil)
 	if err != nil || f.Path() != path {
 		t.Fatal(f, err)
 	}
-	if _, err := Load(path + "x"); !object.Is(err, object.KindNotFound) || strings.Count(err.Error(), path) != 1 {
+	if _, err := Load(t.Context(), path+"x", nil); !object.Is(err, object.KindNotFound) || strings.Count(err.Error(), path) != 1 {
 		t.Errorf("missing: %v", err)
 	}
-	if _, err := Load(dir); err == nil {
+	if _, err := Load(t.Context(), dir, nil); err == nil {
 		t.Error("a directory was read")
 	}
-	empty, err := Load("")
+	empty, err := Load(t.Context(), "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,3 +61,19 @@ func Find(flag string, getenv func(string) string) (string, error) {
 	}
 	return "", object.Errorf(object.KindNotFound, "find config", "", "no config file; looked for %s", strings.Join(paths, ", "))
 }
+
+// Place returns the path of the config file to change, which may not exist yet: the
+// one that Find finds, else RCLONE_CONFIG, else s3mount's usual place.
+func Place(flag string, getenv func(string) string) (string, error) {
+	path, err := Find(flag, getenv)
+	if err == nil {
+		return path, nil
+	}
+	if rclone := getenv("RCLONE_CONFIG"); rclone != "" {
+		return rclone, nil
+	}
+	if paths := DefaultPaths(getenv); len(paths) > 0 {
+		return paths[0], nil
+	}
+	return "", object.Errorf(object.KindNotFound, "find config", "", "neither HOME nor XDG_CONFIG_HOME is set: name a file with --config")
+}

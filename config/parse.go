@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"strings"
 
 	"github.com/s3mount/s3mount/internal/secret"
@@ -14,46 +15,80 @@ const topSection = "DEFAULT"
 // section is the keys of one remote.
 type section map[string]secret.String
 
+// line is a line of a file as it stands there, and what was read from it.
+type line struct {
+	text    secret.String // with its line end, if it has one
+	section string        // the section that it stands in, or begins
+	header  bool          // "[section]"
+	key     string        // of "key = value"; empty for headers, comments and blank lines
+	value   secret.String
+}
+
 // Parse reads the text of a config file; path is used in errors only. Its errors are
-// of KindInvalid, or of KindUnsupported for an encrypted file.
+// of KindInvalid, or of KindCredentials for an encrypted file: Load opens those.
 func Parse(path string, text []byte) (*File, error) {
-	f := &File{path: path, sections: map[string]section{}}
-	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
-	current, number := topSection, 0
-	for line := range strings.Lines(string(text)) {
-		number++
-		line = strings.TrimSpace(line)
-		switch {
-		case line == "" || line[0] == '#' || line[0] == ';':
-		case strings.HasPrefix(line, "RCLONE_ENCRYPT_V") && len(f.sections) == 0:
-			return nil, object.Errorf(object.KindUnsupported, "read config", path,
-				"the file is encrypted, which s3mount cannot read yet: write it out in plain (rclone config show > FILE) and name that with --config")
-		case line[0] == '[' && line[len(line)-1] == ']':
-			current = strings.TrimSpace(line[1 : len(line)-1])
-			if current == "" {
-				return nil, lineError(path, number, "the section has no name")
-			}
-			f.add(current)
-		default:
-			key, value, problem := splitLine(line)
-			if problem != "" {
-				return nil, lineError(path, number, problem)
-			}
-			f.add(current)[key] = secret.New(value)
-		}
+	if box, err := findBox(path, text); box != nil || err != nil {
+		return nil, cmp.Or(err, noPassword(path))
 	}
+	f := &File{path: path}
+	rest, hasBOM := bytes.CutPrefix(text, []byte(bom))
+	f.bom = hasBOM
+	current, number := topSection, 0
+	for text := range strings.Lines(string(rest)) {
+		number++
+		l, problem := parseLine(text, current)
+		if problem != "" {
+			return nil, lineError(path, number, problem)
+		}
+		current = l.section
+		f.lines = append(f.lines, l)
+	}
+	f.index()
 	return f, nil
 }
 
-// add finds or makes a section.
-func (f *File) add(name string) section {
-	s, ok := f.sections[name]
-	if !ok {
-		s = section{}
-		f.sections[name] = s
-		f.names = append(f.names, name)
+const bom = "\xef\xbb\xbf"
+
+// parseLine reads one line of a file. current is the section that the line before it
+// stands in.
+func parseLine(text, current string) (l line, problem string) {
+	l = line{text: secret.New(text), section: current}
+	trimmed := strings.TrimSpace(text)
+	switch {
+	case trimmed == "" || trimmed[0] == '#' || trimmed[0] == ';':
+	case trimmed[0] == '[' && trimmed[len(trimmed)-1] == ']':
+		l.header = true
+		l.section = strings.TrimSpace(trimmed[1 : len(trimmed)-1])
+		if l.section == "" {
+			return l, "the section has no name"
+		}
+	default:
+		key, value, problem := splitLine(trimmed)
+		if problem != "" {
+			return l, problem
+		}
+		l.key, l.value = key, secret.New(value)
 	}
-	return s
+	return l, ""
+}
+
+// index makes the sections of the lines.
+func (f *File) index() {
+	f.names, f.sections = nil, map[string]section{}
+	for _, l := range f.lines {
+		if !l.header && l.key == "" {
+			continue
+		}
+		s, ok := f.sections[l.section]
+		if !ok {
+			s = section{}
+			f.sections[l.section] = s
+			f.names = append(f.names, l.section)
+		}
+		if !l.header {
+			s[l.key] = l.value
+		}
+	}
 }
 
 // lineError names the place but not the line's text, which may be a secret.

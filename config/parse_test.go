@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/s3mount/s3mount/internal/secret"
 	"github.com/s3mount/s3mount/object"
 )
 
@@ -82,8 +83,10 @@ func TestBadFiles(t *testing.T) {
 		"[a]\n\"" + leak + "\n":    "line 2: neither",
 		"[]\n":                     "line 1: the section has no name",
 		"[a]\nk = `" + leak + "\n": "line 2: the quote",
-		"# Encrypted rclone configuration File\n\nRCLONE_ENCRYPT_V0:\n" + leak: "encrypted",
-		"RCLONE_ENCRYPT_V0:\n" + leak:                                          "encrypted",
+		"# Encrypted rclone configuration File\n\nRCLONE_ENCRYPT_V0:\n" + leak: "damaged",
+		"RCLONE_ENCRYPT_V0:\n" + leak:                                          "damaged",
+		string(sealBox([]byte(leak), secret.New("x"))):                         "no terminal to ask",
+		"RCLONE_ENCRYPT_V1:\n" + leak:                                          "newer than this s3mount",
 	} {
 		_, err := Parse("x.conf", []byte(text))
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "x.conf") {
@@ -92,7 +95,7 @@ func TestBadFiles(t *testing.T) {
 		if strings.Contains(fmt.Sprint(err), leak) {
 			t.Errorf("the error shows a value: %v", err)
 		}
-		if k := object.KindOf(err); k != object.KindInvalid && k != object.KindUnsupported {
+		if k := object.KindOf(err); k != object.KindInvalid && k != object.KindUnsupported && k != object.KindCredentials {
 			t.Errorf("%q: kind %v", text, k)
 		}
 	}

@@ -22,7 +22,7 @@ import (
 // openRemote finds the remote that a path names, in the config file or on the command
 // line, and connects to it. It sends no request.
 func (g *globals) openRemote(ctx context.Context, place config.RemotePath, retryFor time.Duration, log *slog.Logger) (*s3remote.Client, error) {
-	file, err := g.openConfig(place)
+	file, err := g.openConfig(ctx, place)
 	if err != nil {
 		return nil, err
 	}
@@ -30,6 +30,7 @@ func (g *globals) openRemote(ctx context.Context, place config.RemotePath, retry
 	if err != nil {
 		return nil, hinted(err, remoteHints[object.KindOf(err)])
 	}
+	remote = remote.WithFlags(g.s3Flag)
 	for _, w := range remote.Warnings() {
 		log.Warn(w)
 	}
@@ -42,14 +43,14 @@ func (g *globals) openRemote(ctx context.Context, place config.RemotePath, retry
 }
 
 // openConfig reads the config file, if the path needs one.
-func (g *globals) openConfig(place config.RemotePath) (*config.File, error) {
+func (g *globals) openConfig(ctx context.Context, place config.RemotePath) (*config.File, error) {
 	file := &config.File{}
 	if place.Backend == "" {
 		path, err := config.Find(g.config, g.getenv)
 		if err != nil {
-			return nil, hinted(err, "write one as s3mount mount --help shows, or name one with --config")
+			return nil, hinted(err, "make one with s3mount config, or name one with --config")
 		}
-		if file, err = config.Load(path); err != nil {
+		if file, err = config.Load(ctx, path, g.passwords()); err != nil {
 			return nil, hinted(err, configHints[object.KindOf(err)])
 		}
 	}

@@ -48,6 +48,14 @@ func (g *globals) daemonize(ctx context.Context) error {
 	child.Stderr = log
 	child.ExtraFiles = []*os.File{w}
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	input, err := g.childInput()
+	if err != nil {
+		return err
+	}
+	if input != nil {
+		defer input.Close()
+		child.Stdin = input
+	}
 	err = child.Start()
 	w.Close()
 	if err != nil {

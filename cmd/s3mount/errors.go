@@ -72,6 +72,9 @@ func flagError(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w: see %s --help", err, c.CommandPath())}
 	}
 	f := value.GetFlag()
+	if _, ok := f.Value.(*s3Value); ok { // it may be a secret: its own error knows
+		return usageError{fmt.Errorf("--%s is wrong: %w", f.Name, value.Unwrap())}
+	}
 	return usageError{fmt.Errorf("--%s %q is wrong: it is %s", f.Name, value.GetValue(), forms[f.Value.Type()])}
 }
 

@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/pflag"
+
+	"github.com/s3mount/s3mount/internal/secret"
 )
 
 // globals are the flags that every command has.
@@ -18,10 +20,16 @@ type globals struct {
 	config   string
 	logLevel string
 	logFile  string
+
+	s3 map[string]*s3Value // the --s3-* flags by their options; see addS3Flags
+
+	passwordCommand string
+	childPassword   secret.String // what the background half of a mount is given
 }
 
 func (g *globals) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&g.config, "config", "", "config `FILE` with the remotes (default: S3MOUNT_CONFIG, s3mount.conf or rclone.conf in their usual places)")
+	f.StringVar(&g.passwordCommand, "password-command", "", "`COMMAND` that prints the password of an encrypted config file (default: S3MOUNT_PASSWORD_COMMAND, RCLONE_PASSWORD_COMMAND)")
 	f.StringVar(&g.logLevel, "log-level", "info", "log `LEVEL`: debug, info, warn or error")
 	f.StringVar(&g.logFile, "log-file", "", "append the log to `FILE` instead of standard error")
 }
@@ -33,7 +41,7 @@ func processEnv() env {
 	if !signal.Ignored(syscall.SIGHUP) { // nohup ignores it, and means that
 		signal.Notify(signals, syscall.SIGHUP) // the terminal went away
 	}
-	return env{stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, signals: signals}
+	return env{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, signals: signals}
 }
 
 // logger opens the log. close ends it.

@@ -27,6 +27,7 @@ var version = "dev"
 
 // env is what a command has from outside: tests give their own.
 type env struct {
+	stdin          *os.File // nil: nothing to read
 	stdout, stderr io.Writer
 	getenv         func(string) string
 	signals        chan os.Signal // interrupts, terminations and hangups

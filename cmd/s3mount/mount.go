@@ -43,12 +43,16 @@ A remote is a section of the config file, in the form of an rclone.conf:
 		Args:    arguments(0, "remote:bucket", "DIR"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if o.daemon && !g.isChild() {
+				if err := g.askForChild(c.Context(), args[0]); err != nil {
+					return err
+				}
 				return g.daemonize(c.Context())
 			}
 			return g.mount(c.Context(), args[0], args[1], &o)
 		},
 	}
 	o.addFlags(c.Flags())
+	g.addS3Flags(c.Flags())
 	return c
 }
 
