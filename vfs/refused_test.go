@@ -113,3 +113,23 @@ func TestWhatWasRefusedAndThenStoredIsNotUnsent(t *testing.T) {
 		t.Errorf("kept %q", got)
 	}
 }
+
+// The answer to an upload got lost: nobody knows whether the object is there.
+func TestUnlinkRemovesWhatAFailedCloseMayHaveStored(t *testing.T) {
+	m := newMemStore()
+	w := newWorld(t, m)
+	h := w.create("f")
+	w.writeAt(h, "data", 0)
+	w.m.fail = func(op, key string) error {
+		if op != "Put" {
+			return nil
+		}
+		m.putLocked(key, []byte("data"), object.PutOptions{})
+		return object.Errorf(object.KindTimeout, op, key, "")
+	}
+	w.want(h.Flush(w.ctx()), object.KindTimeout)
+	m.fail = nil
+	w.must(w.unlink("f"))
+	h.Release()
+	w.keys()
+}

@@ -63,7 +63,7 @@ func (fs *FS) unlink(ctx context.Context, p, n *Inode) error {
 		return err
 	}
 	fs.tree.Lock()
-	key, remote := n.keyLocked(), n.t.remote
+	key, remote := n.keyLocked(), n.t.remote || mayBeStored(n.t.told.err)
 	fs.tree.Unlock()
 	if remote {
 		if err := fs.keepFolder(ctx, p, n.t.name); err != nil {
@@ -87,6 +87,16 @@ func (fs *FS) unlink(ctx context.Context, p, n *Inode) error {
 		n.settle(ctx)
 	}
 	return nil
+}
+
+// mayBeStored reports whether an upload that failed with err may have made its object all
+// the same, with only the answer lost.
+func mayBeStored(err error) bool {
+	switch object.KindOf(err) {
+	case object.KindTimeout, object.KindUnavailable, object.KindCanceled, object.KindOther:
+		return err != nil
+	}
+	return false
 }
 
 // unnameLocked takes a removed inode out of its folder.
