@@ -155,3 +155,15 @@ func TestFilesThatWereReplacedElsewhereAreNoMixAfterAFolderRename(t *testing.T) 
 	}
 	h.Release()
 }
+
+func TestLinkInARenamedFolderIsReadWithoutALookup(t *testing.T) {
+	w := newWorld(t, newMemStore())
+	w.mkdir("d")
+	d, name := w.dirOf("d/link")
+	e, err := w.fs.Symlink(w.ctx(), d, name, "target", Caller{})
+	w.must(err)
+	w.must(w.rename("d", "n"))
+	if got, err := w.fs.Readlink(w.ctx(), e.Node); got != "target" || err != nil {
+		t.Errorf("the link says %q, %v", got, err)
+	}
+}

@@ -81,6 +81,9 @@ func (fs *FS) facts(ctx context.Context, id NodeID) (object.Info, error) {
 // Readlink returns a symbolic link's target.
 func (fs *FS) Readlink(ctx context.Context, id NodeID) (string, error) {
 	n, err := fs.node(id)
+	if err == nil {
+		err = fs.loadMeta(ctx, n) // not known after the rename of a folder above
+	}
 	if err != nil {
 		return "", err
 	}
