@@ -23,14 +23,12 @@ const maxRenamed = 1_000_000
 // fails, the copies that were made are deleted again and the folder is as it was. The
 // caller holds ns exclusively, so that no name changes meanwhile.
 func (fs *FS) renameFolder(ctx context.Context, r rename, newPrefix string) error {
-	if r.target != nil {
-		empty, err := fs.isEmpty(ctx, r.target)
-		if err != nil {
-			return err
-		}
-		if !empty {
-			return object.Errorf(object.KindNotEmpty, "rename", newPrefix, "the new name is a folder with content")
-		}
+	empty, err := fs.mayReplace(ctx, r.target, newPrefix)
+	if err != nil {
+		return err
+	}
+	if !empty {
+		return object.Errorf(object.KindNotEmpty, "rename", newPrefix, "the new name is a folder with content")
 	}
 	files := fs.liveBeneath(r.n)
 	for _, f := range files {
@@ -52,6 +50,22 @@ func (fs *FS) renameFolder(ctx context.Context, r rename, newPrefix string) erro
 			"all of it is under %q now, but the old names could not all be deleted: %w", newPrefix, err)
 	}
 	return nil
+}
+
+// mayReplace reports whether nothing but a marker is under a prefix. target is its folder,
+// nil if none is known: then somebody may have made one since that was learned, and what
+// is in it is neither to be copied over nor to be deleted by undo.
+func (fs *FS) mayReplace(ctx context.Context, target *Inode, prefix string) (bool, error) {
+	if target != nil {
+		return fs.isEmpty(ctx, target)
+	}
+	page, err := fs.store.List(ctx, object.Query{Prefix: prefix, Max: 2})
+	for _, info := range page.Objects {
+		if info.Key != prefix {
+			return false, err
+		}
+	}
+	return true, err
 }
 
 // liveBeneath returns the files beneath a folder that are open or staged, in the order

@@ -167,3 +167,21 @@ func TestLinkInARenamedFolderIsReadWithoutALookup(t *testing.T) {
 		t.Errorf("the link says %q, %v", got, err)
 	}
 }
+
+func TestFolderIsNotRenamedOverOneThatSomebodyElseJustMade(t *testing.T) {
+	m := newMemStore()
+	m.put("d/1", "mine", nil)
+	m.put("d/2", "mine", nil)
+	w := newWorld(t, m)
+	_ = w.list("")
+	m.put("n/1", "theirs", nil)
+	m.fail = func(op, key string) error {
+		if op == "Copy" {
+			return object.Errorf(object.KindUnavailable, op, key, "")
+		}
+		return nil
+	}
+	w.want(w.rename("d", "n"), object.KindNotEmpty)
+	w.keys("d/1", "d/2", "n/1")
+	w.stored("n/1", "theirs")
+}
