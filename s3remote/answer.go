@@ -21,6 +21,8 @@ type answerError struct {
 	date      time.Time     // the store's clock; zero if it does not tell
 	after     time.Duration // wait this long before the next try, at least
 	size      int64         // of the object, with status 416; -1 if not told
+	class     string        // the storage class of an archived object, if told
+	about     string        // the key that the answer is about, if it is not that of the call
 }
 
 func (e *answerError) Error() string {
@@ -40,6 +42,8 @@ type errorDocument struct {
 	Message   string
 	RequestID string `xml:"RequestId"`
 	Region    string
+	// StorageClass says where an archived object is.
+	StorageClass string
 }
 
 // newAnswerError reads a failure from an answer's head and body.
@@ -62,6 +66,7 @@ func newAnswerError(resp *http.Response, body []byte) *answerError {
 	var doc errorDocument
 	if xmlRoot(body) == "Error" && xml.Unmarshal(legalXML(body), &doc) == nil {
 		e.code, e.message = oneLine(doc.Code), oneLine(doc.Message)
+		e.class = oneLine(doc.StorageClass)
 		if e.requestID == "" {
 			e.requestID = oneLine(doc.RequestID)
 		}

@@ -4,17 +4,14 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/netip"
-	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
-	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go/logging"
 	"github.com/aws/smithy-go/middleware"
 
@@ -29,6 +26,8 @@ type Client struct {
 	s3     *s3.Client
 	wire   *wire
 	random func() float64 // in [0,1): the jitter of pauses
+	// regions are those of the buckets that are not in the configured one, by name.
+	regions sync.Map // of string to string
 
 	// What the store turned out not to understand.
 	learned struct {
@@ -49,50 +48,17 @@ func New(ctx context.Context, c Config) (*Client, error) {
 		return nil, err
 	}
 	c = c.withDefaults()
-	q, err := c.provider()
+	keys, err := findCredentials(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	keys, err := c.credentials(ctx)
-	if err != nil {
-		return nil, err
-	}
-	client := &Client{cfg: c, quirks: q, wire: newWire(c), random: rand.Float64}
+	client := &Client{cfg: c, quirks: c.provider(), wire: newWire(c), random: rand.Float64}
 	client.s3 = s3.New(client.options(keys))
 	return client, nil
 }
 
 // Close drops idle connections. Requests under way are not ended; their contexts do.
 func (c *Client) Close() { c.wire.Close() }
-
-// credentials finds what requests are signed with.
-func (c Config) credentials(ctx context.Context) (aws.CredentialsProvider, error) {
-	if c.AccessKeyID != "" {
-		return credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey.Reveal(), c.SessionToken.Reveal()), nil
-	}
-	if !c.EnvAuth {
-		return aws.AnonymousCredentials{}, nil
-	}
-	found, err := config.LoadDefaultConfig(ctx, config.WithLogger(logging.Nop{}))
-	if err == nil {
-		_, err = found.Credentials.Retrieve(ctx)
-	}
-	if err != nil {
-		return nil, &object.Error{Op: "connect", Kind: object.KindCredentials, Err: &credentialsError{err}}
-	}
-	return namedCredentials{found.Credentials}, nil
-}
-
-// namedCredentials marks failures to refresh credentials as such.
-type namedCredentials struct{ aws.CredentialsProvider }
-
-func (n namedCredentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
-	found, err := n.CredentialsProvider.Retrieve(ctx)
-	if err != nil {
-		return found, &credentialsError{err}
-	}
-	return found, nil
-}
 
 // options sets up the SDK: nothing of the environment, no retries and no checksums
 // of its own.
@@ -109,10 +75,18 @@ func (c *Client) options(keys aws.CredentialsProvider) s3.Options {
 		DisableClockSkewCorrection:   true, // a wrong clock spoils mtimes: it is to be told
 		RequestChecksumCalculation:   aws.RequestChecksumCalculationWhenRequired,
 		ResponseChecksumValidation:   aws.ResponseChecksumValidationWhenRequired,
-		APIOptions:                   []func(*middleware.Stack) error{signPayload, plainAcceptEncoding},
+		APIOptions:                   []func(*middleware.Stack) error{signPayload, plainAcceptEncoding, c.extraHeaders},
+		UseAccelerate:                c.cfg.UseAccelerate,
+	}
+	if c.cfg.UseDualStack {
+		o.EndpointOptions.UseDualStackEndpoint = aws.DualStackEndpointStateEnabled
 	}
 	if u, err := c.cfg.endpointURL(); err == nil && u != nil {
 		o.BaseEndpoint = aws.String(u.String())
+		if c.quirks.v2 {
+			o.HTTPSignerV4 = signerV2{host: u.Host}
+			o.APIOptions[0] = hashPayload
+		}
 	}
 	return o
 }
@@ -163,7 +137,12 @@ func (c *Client) Bucket(name, prefix string) (*Bucket, error) {
 	if prefix != "" && !strings.HasSuffix(prefix, "/") {
 		prefix += "/"
 	}
-	return &Bucket{client: c, name: name, prefix: prefix, limits: defaultCopyLimits}, nil
+	b := &Bucket{client: c, name: name, prefix: prefix, limits: c.copyLimits()}
+	if region, ok := c.regions.Load(name); ok {
+		region := region.(string)
+		b.region.Store(&region)
+	}
+	return b, nil
 }
 
 // checkName refuses what cannot be a bucket's name anywhere: stores differ in the
@@ -202,90 +181,6 @@ func (b *Bucket) Prefix() string { return b.prefix }
 
 // full returns the key in the bucket.
 func (b *Bucket) full(key string) *string { return aws.String(b.prefix + key) }
-
-// regionName returns the region that requests are signed for.
-func (b *Bucket) regionName() string {
-	if r := b.region.Load(); r != nil {
-		return *r
-	}
-	return b.client.quirks.region
-}
-
-// move makes further requests go to the region that the store named, where the
-// configuration names none. It reports whether anything changed.
-func (b *Bucket) move(region string) bool {
-	if b.client.cfg.Region != "" || region == b.regionName() {
-		return false
-	}
-	b.client.cfg.Log.Debug("bucket is in another region", "bucket", b.name, "region", region)
-	b.region.Store(&region)
-	return true
-}
-
-// inRegion is the option of each request that sends it to the bucket's region.
-func (b *Bucket) inRegion(o *s3.Options) {
-	if r := b.region.Load(); r != nil {
-		o.Region = *r
-	}
-}
-
-// CreateBucket makes a bucket. One that the account has already is no error.
-func (c *Client) CreateBucket(ctx context.Context, name string) error {
-	if err := c.checkName("CreateBucket", name); err != nil {
-		return err
-	}
-	b := &Bucket{client: c, name: name}
-	in := &s3.CreateBucketInput{Bucket: &name, ACL: types.BucketCannedACL(c.cfg.ACL)}
-	where := c.cfg.LocationConstraint
-	if where == "" && c.cfg.Endpoint == "" { // AWS wants it named outside of us-east-1
-		where = c.quirks.region
-	}
-	if where != "" && where != "us-east-1" {
-		in.CreateBucketConfiguration = &types.CreateBucketConfiguration{LocationConstraint: types.BucketLocationConstraint(where)}
-	}
-	err := b.do(ctx, call{op: "CreateBucket", key: name, try: func(ctx context.Context, _ bool) error {
-		_, err := c.s3.CreateBucket(ctx, in, b.inRegion)
-		return err
-	}})
-	if e, ok := err.(*object.Error); ok && e.Code == "BucketAlreadyOwnedByYou" {
-		return nil
-	}
-	return err
-}
-
-// BucketInfo is a bucket of the account.
-type BucketInfo struct {
-	Name    string
-	Created time.Time // whole seconds; zero if the store does not tell
-}
-
-// ListBuckets returns the account's buckets in the order of their names.
-func (c *Client) ListBuckets(ctx context.Context) ([]BucketInfo, error) {
-	b := &Bucket{client: c}
-	var out *s3.ListBucketsOutput
-	err := b.do(ctx, call{op: "ListBuckets", trip: trip{xml: true}, try: func(ctx context.Context, _ bool) (err error) {
-		out, err = c.s3.ListBuckets(ctx, &s3.ListBucketsInput{})
-		return err
-	}})
-	if err != nil {
-		return nil, err
-	}
-	infos := make([]BucketInfo, 0, len(out.Buckets))
-	for _, x := range out.Buckets {
-		infos = append(infos, BucketInfo{Name: plainText(aws.ToString(x.Name)), Created: wholeSeconds(x.CreationDate)})
-	}
-	slices.SortFunc(infos, func(a, b BucketInfo) int { return strings.Compare(a.Name, b.Name) })
-	return infos, nil
-}
-
-// wholeSeconds cuts a time to what HEAD tells: some stores list fractions too, and a
-// version would seem to have two times.
-func wholeSeconds(t *time.Time) time.Time {
-	if t == nil {
-		return time.Time{}
-	}
-	return t.UTC().Truncate(time.Second)
-}
 
 // checkTimeout is how long Check goes on trying: a user waits for it.
 const checkTimeout = 5 * time.Second

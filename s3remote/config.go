@@ -2,12 +2,12 @@ package s3remote
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -15,30 +15,69 @@ import (
 	"github.com/s3mount/s3mount/object"
 )
 
-// Config tells how an account is reached. The zero value is AWS with anonymous
-// access; the fields up to ForcePathStyle are those of an rclone remote.
+// Config tells how an account is reached, and how what is written is stored. The zero
+// value is AWS with anonymous access. The fields up to NoHead are the options of an
+// rclone remote, under the same names in snake_case; see FromRemote.
 type Config struct {
 	// Provider is one of Providers, in any case. Empty: AWS without an Endpoint,
 	// else Other.
 	Provider string
-	// EnvAuth takes credentials from where the AWS tools take them (environment,
-	// shared files, the machine's role) where no keys are given here.
-	EnvAuth         bool
+
+	// AccessKeyID and SecretAccessKey go together. Without them, requests are not
+	// signed, unless EnvAuth is set.
 	AccessKeyID     string
 	SecretAccessKey secret.String
-	SessionToken    secret.String
-	// Region is signed into each request. Empty: the provider's default, and the
-	// bucket's own where the store tells it.
+	SessionToken    secret.String // goes with temporary keys; may be empty
+	// EnvAuth takes credentials from where the AWS tools take them, where no keys are
+	// given here; see findCredentials for the order. If there are none, a warning is
+	// logged and requests are not signed.
+	EnvAuth bool
+	// Profile is the one of the shared files to use; it goes before the environment's
+	// keys. Empty: that of AWS_PROFILE, or "default". Only with EnvAuth.
+	Profile string
+	// SharedCredentialsFile is used instead of ~/.aws/credentials. Only with EnvAuth.
+	SharedCredentialsFile string
+
+	// Region is signed into each request. Empty or "other-v4-signature": the
+	// provider's default, and the bucket's own where the store tells it.
+	// "other-v2-signature" is V2Auth.
 	Region string
+	// V2Auth signs with version 2, as older Ceph gateways and clones want it; it
+	// needs an Endpoint. Bodies are guarded by Content-MD5.
+	V2Auth bool
 	// Endpoint is a host, host:port or URL. Empty: AWS's own of the region.
-	Endpoint             string
-	LocationConstraint   string // for new buckets; empty: the region on AWS, else none
-	ACL                  string // canned ACL of what is written; empty: the store's default
+	Endpoint       string
+	ForcePathStyle *bool // endpoint/bucket/key; nil: as the provider wants it
+	UseAccelerate  bool  // AWS's accelerated endpoint (use_accelerate_endpoint); not with Endpoint
+	UseDualStack   bool  // AWS's endpoints with IPv6; not with Endpoint
+
+	LocationConstraint string // for new buckets; empty: the region on AWS, else none
+	ACL                string // canned ACL of what is written; empty: the store's default
+	BucketACL          string // canned ACL of new buckets; empty: ACL
+	StorageClass       string // of what is written; empty: the store's default
+	RequesterPays      bool   // this account pays for requests to others' buckets
+
 	ServerSideEncryption string // "AES256" or "aws:kms"; empty: the store's default
 	SSEKMSKeyID          string // with "aws:kms"; empty: the account's default key
-	StorageClass         string // of what is written; empty: the store's default
-	ForcePathStyle       *bool  // nil: as the provider wants it
+	// SSECustomerAlgorithm "AES256" makes the store encrypt with SSECustomerKey, of 32
+	// bytes. The store does not keep the key: the same one is needed to read, and to
+	// ask for an object's metadata. Most stores want TLS for it.
+	SSECustomerAlgorithm string
+	SSECustomerKey       secret.String
 
+	// The following tune uploads. They are carried here for those who cut objects into
+	// parts. Zero: their own choice.
+	UploadCutoff      int64 // bytes: from here on, in parts (at most 5 GiB)
+	ChunkSize         int64 // bytes of a part, 5 MiB to 5 GiB; more where there would be too many
+	UploadConcurrency int   // parts of one object at once
+	DisableChecksum   bool  // large objects are stored without their MD5 in the metadata
+	NoCheckBucket     bool  // no bucket is looked at or made before an upload; Bucket never does
+	NoHead            bool  // no HEAD after an upload; Bucket sends one only where it must
+	// CopyCutoff is from which size on copies go in parts. Zero: 5 GiB, S3's limit.
+	CopyCutoff int64 // bytes
+
+	// RootCAs are trusted to vouch for the endpoint. Nil: those of the system.
+	RootCAs *x509.CertPool
 	// Log gets a line for each retry (debug) and each oddity of the store (warn).
 	// Nil: nothing is logged.
 	Log *slog.Logger
@@ -49,7 +88,7 @@ type Config struct {
 	RetryDeadline time.Duration
 	// MaxConns bounds the connections. Zero: 128.
 	MaxConns int
-	// Dial connects instead of the usual dialer. Nil: the usual one.
+	// Dial connects instead of the usual dialer, and past any proxy. Nil: the usual one.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
@@ -102,38 +141,111 @@ var cannedACLs = []string{
 // Validate reports the first thing that is wrong, as an error of KindInvalid or
 // KindUnsupported that names the rclone option.
 func (c Config) Validate() error {
-	if _, err := c.provider(); err != nil {
-		return err
+	for _, check := range []func() error{c.checkText, c.checkEndpoint, c.checkCredentials, c.checkStored, c.checkSSE, c.checkSizes} {
+		if err := check(); err != nil {
+			return err
+		}
 	}
-	if _, err := c.endpointURL(); err != nil {
-		return err
-	}
-	if (c.AccessKeyID == "") != c.SecretAccessKey.Empty() {
-		return badOption("access_key_id", "it goes with secret_access_key: give both, or neither for anonymous access or env_auth = true")
-	}
-	if c.AccessKeyID == "" && !c.SessionToken.Empty() {
-		return badOption("session_token", "it goes with access_key_id and secret_access_key")
-	}
-	if c.ACL != "" && !slices.Contains(cannedACLs, c.ACL) {
-		return badOption("acl", "%q is none of %s", c.ACL, strings.Join(cannedACLs, ", "))
-	}
-	switch c.ServerSideEncryption {
-	case "", "AES256", "aws:kms":
-	default:
-		return badOption("server_side_encryption", "%q is neither AES256 nor aws:kms", c.ServerSideEncryption)
-	}
-	if c.SSEKMSKeyID != "" && c.ServerSideEncryption != "aws:kms" {
-		return badOption("sse_kms_key_id", "it goes with server_side_encryption = aws:kms")
-	}
+	return nil
+}
+
+// checkText refuses what a header cannot carry.
+func (c Config) checkText() error {
 	for name, value := range map[string]string{
 		"access_key_id": c.AccessKeyID, "secret_access_key": c.SecretAccessKey.Reveal(), "session_token": c.SessionToken.Reveal(),
-		"region": c.Region, "location_constraint": c.LocationConstraint, "storage_class": c.StorageClass, "sse_kms_key_id": c.SSEKMSKeyID,
+		"region": c.Region, "location_constraint": c.LocationConstraint, "sse_kms_key_id": c.SSEKMSKeyID,
 	} {
 		if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
 			return badOption(name, "it has a character that is not printable ASCII")
 		}
 	}
-	if c.RetryDeadline < 0 || c.MaxConns < 0 {
+	return nil
+}
+
+func (c Config) checkEndpoint() error {
+	u, err := c.endpointURL()
+	if err != nil {
+		return err
+	}
+	switch {
+	case u == nil && c.provider().v2:
+		return badOption("endpoint", "signature version 2 needs one: AWS wants version 4")
+	case u != nil && c.UseAccelerate:
+		return badOption("use_accelerate_endpoint", "it is AWS's, and does not go with an endpoint")
+	case u != nil && c.UseDualStack:
+		return badOption("use_dual_stack", "it is AWS's, and does not go with an endpoint")
+	case c.UseAccelerate && c.provider().pathStyle:
+		return badOption("use_accelerate_endpoint", "it does not go with force_path_style")
+	}
+	return nil
+}
+
+func (c Config) checkCredentials() error {
+	switch {
+	case (c.AccessKeyID == "") != c.SecretAccessKey.Empty():
+		return badOption("access_key_id", "it goes with secret_access_key: give both, or neither for anonymous access or env_auth = true")
+	case c.AccessKeyID == "" && !c.SessionToken.Empty():
+		return badOption("session_token", "it goes with access_key_id and secret_access_key")
+	}
+	return nil
+}
+
+// checkStored checks how objects and buckets are stored.
+func (c Config) checkStored() error {
+	for name, acl := range map[string]string{"acl": c.ACL, "bucket_acl": c.BucketACL} {
+		if acl != "" && !slices.Contains(cannedACLs, acl) {
+			return badOption(name, "%q is none of %s", acl, strings.Join(cannedACLs, ", "))
+		}
+	}
+	// Providers have classes of their own, so that only the form can be checked.
+	if strings.ContainsFunc(c.StorageClass, func(r rune) bool { return !inMetaName(r) && (r < 'A' || r > 'Z') }) {
+		return badOption("storage_class", "%q is not a name such as STANDARD_IA", c.StorageClass)
+	}
+	return nil
+}
+
+// customerKeySize is the size of a customer's key for AES256.
+const customerKeySize = 32
+
+func (c Config) checkSSE() error {
+	switch {
+	case c.ServerSideEncryption != "" && c.ServerSideEncryption != "AES256" && c.ServerSideEncryption != "aws:kms":
+		return badOption("server_side_encryption", "%q is neither AES256 nor aws:kms", c.ServerSideEncryption)
+	case c.SSEKMSKeyID != "" && c.ServerSideEncryption != "aws:kms":
+		return badOption("sse_kms_key_id", "it goes with server_side_encryption = aws:kms")
+	case c.SSECustomerAlgorithm == "" && c.SSECustomerKey.Empty():
+		return nil
+	case c.SSECustomerAlgorithm == "":
+		return badOption("sse_customer_algorithm", "it goes with a customer's key: AES256")
+	case c.SSECustomerAlgorithm != "AES256":
+		return badOption("sse_customer_algorithm", "%q is not AES256", c.SSECustomerAlgorithm)
+	case c.SSECustomerKey.Empty():
+		return badOption("sse_customer_key", "sse_customer_algorithm needs one, or sse_customer_key_base64")
+	case len(c.SSECustomerKey.Reveal()) != customerKeySize:
+		return badOption("sse_customer_key", "it has %d bytes; AES256 needs %d", len(c.SSECustomerKey.Reveal()), customerKeySize)
+	case c.ServerSideEncryption != "":
+		return badOption("server_side_encryption", "it does not go with a customer's key")
+	}
+	return nil
+}
+
+// The sizes that S3 allows.
+const (
+	minPart = 5 << 20 // of all parts but the last
+	maxPart = 5 << 30 // of a part, and of what one request stores or copies
+)
+
+func (c Config) checkSizes() error {
+	switch {
+	case c.UploadCutoff < 0 || c.UploadCutoff > maxPart:
+		return badOption("upload_cutoff", "it is 5Gi at most")
+	case c.ChunkSize != 0 && (c.ChunkSize < minPart || c.ChunkSize > maxPart):
+		return badOption("chunk_size", "it is from 5Mi to 5Gi")
+	case c.CopyCutoff < 0 || c.CopyCutoff > maxPart:
+		return badOption("copy_cutoff", "it is 5Gi at most")
+	case c.UploadConcurrency < 0:
+		return badOption("upload_concurrency", "it may not be negative")
+	case c.RetryDeadline < 0 || c.MaxConns < 0:
 		return badOption("retry deadline", "it and the number of connections may not be negative")
 	}
 	return nil
@@ -149,7 +261,7 @@ func badOption(name, format string, args ...any) error {
 func (c Config) endpointURL() (*url.URL, error) {
 	text := c.Endpoint
 	if text == "" {
-		if p, err := c.provider(); err == nil && p.needsEndpoint {
+		if p := c.provider(); p.needsEndpoint {
 			return nil, badOption("endpoint", "the provider %s needs one", p.name)
 		}
 		return nil, nil
@@ -168,66 +280,6 @@ func (c Config) endpointURL() (*url.URL, error) {
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
 	return u, nil
-}
-
-// refused are options of rclone that change what is stored or who asks, so that
-// passing them over would do something else than the user wants.
-var refused = []string{
-	"sse_customer_algorithm", "sse_customer_key", "sse_customer_key_base64", "sse_customer_key_md5",
-	"role_arn", "requester_pays", "use_accelerate_endpoint", "use_dual_stack", "directory_bucket",
-	"profile", "shared_credentials_file", "versions", "version_at",
-}
-
-// FromRemote makes a Config of the options of an rclone remote, by rclone's names;
-// get returns "" for what is not set. The result is validated.
-func FromRemote(get func(key string) string) (Config, error) {
-	c := Config{
-		Provider:             get("provider"),
-		AccessKeyID:          get("access_key_id"),
-		SecretAccessKey:      secret.New(get("secret_access_key")),
-		SessionToken:         secret.New(get("session_token")),
-		Region:               get("region"),
-		Endpoint:             get("endpoint"),
-		LocationConstraint:   get("location_constraint"),
-		ACL:                  get("acl"),
-		ServerSideEncryption: get("server_side_encryption"),
-		SSEKMSKeyID:          get("sse_kms_key_id"),
-		StorageClass:         get("storage_class"),
-	}
-	for _, key := range refused {
-		if v := get(key); v != "" && v != "false" && v != "off" {
-			return Config{}, object.Errorf(object.KindUnsupported, "option", key, "s3mount does not have it")
-		}
-	}
-	envAuth, err := tristate(get, "env_auth")
-	if err != nil {
-		return Config{}, err
-	}
-	c.EnvAuth = envAuth != nil && *envAuth
-	if c.ForcePathStyle, err = tristate(get, "force_path_style"); err != nil {
-		return Config{}, err
-	}
-	v2, err := tristate(get, "v2_auth")
-	if err != nil {
-		return Config{}, err
-	}
-	if v2 != nil && *v2 {
-		c.Region = regionV2
-	}
-	return c, c.Validate()
-}
-
-// tristate reads a boolean option; nil where it is not set.
-func tristate(get func(string) string, key string) (*bool, error) {
-	text := get(key)
-	if text == "" {
-		return nil, nil
-	}
-	v, err := strconv.ParseBool(strings.ToLower(text))
-	if err != nil {
-		return nil, badOption(key, "%q is neither true nor false", text)
-	}
-	return &v, nil
 }
 
 // String shows where a Config leads, without secrets.

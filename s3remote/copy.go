@@ -2,6 +2,7 @@ package s3remote
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -23,6 +24,15 @@ type copyLimits struct {
 }
 
 var defaultCopyLimits = copyLimits{whole: 5 << 30, part: 512 << 20}
+
+// copyLimits are S3's, or lower where the configuration says so.
+func (c *Client) copyLimits() copyLimits {
+	limits := defaultCopyLimits
+	if c.cfg.CopyCutoff > 0 {
+		limits.whole = c.cfg.CopyCutoff
+	}
+	return limits
+}
 
 // Copy makes the store copy an object to dst, within the Bucket, all of it or
 // nothing. With src.ETag set, it is of that version or an error of KindStale.
@@ -144,7 +154,7 @@ func (c *copying) whole(ctx context.Context) (object.Info, error) {
 // it although it holds may want the ETag without quotes, which is remembered.
 func (c *copying) sendIf(ctx context.Context, send func(context.Context, *string) error) error {
 	if c.src.ETag == "" {
-		return send(ctx, nil)
+		return c.aboutSource(send(ctx, nil))
 	}
 	bare := &c.b.client.learned.bareCopy
 	form := func(bare bool) *string {
@@ -154,7 +164,7 @@ func (c *copying) sendIf(ctx context.Context, send func(context.Context, *string
 		return quoted(c.src.ETag)
 	}
 	now := bare.Load()
-	err := send(ctx, form(now))
+	err := c.aboutSource(send(ctx, form(now)))
 	if refusal(err) != object.KindConflict {
 		return err
 	}
@@ -164,6 +174,15 @@ func (c *copying) sendIf(ctx context.Context, send func(context.Context, *string
 	err = send(ctx, form(!now))
 	if err == nil {
 		bare.Store(!now)
+	}
+	return err
+}
+
+// aboutSource marks the answers that are about the source: that it is archived.
+func (c *copying) aboutSource(err error) error {
+	var a *answerError
+	if errors.As(err, &a) && meaningOf(a.status, a.code).kind == object.KindArchived {
+		a.about = c.src.Key
 	}
 	return err
 }

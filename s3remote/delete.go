@@ -11,7 +11,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go/middleware"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/s3mount/s3mount/object"
 )
@@ -129,7 +128,7 @@ func withContentMD5(o *s3.Options) {
 		_, _ = stack.Build.Remove("AWSChecksum:RequestMetricsTracking")
 		_, _ = stack.Finalize.Remove("AWSChecksum:ComputeInputPayloadChecksum")
 		_, _ = stack.Finalize.Remove("addInputChecksumTrailer")
-		return smithyhttp.AddContentChecksumMiddleware(stack)
+		return addContentMD5(stack)
 	})
 }
 

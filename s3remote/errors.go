@@ -1,6 +1,7 @@
 package s3remote
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/xml"
@@ -103,6 +104,11 @@ func (v *verdict) answered(a *answerError, region string) {
 			hint = fmt.Sprintf("; it is in '%s': set region = %s", a.region, a.region)
 		}
 		e.Err = fmt.Errorf("incorrect region, the bucket is not in '%s' region%s: %w", region, hint, a)
+	case object.KindArchived:
+		if a.about != "" {
+			e.Key = a.about
+		}
+		e.Err = &archivedError{class: cmp.Or(a.class, "GLACIER"), key: e.Key, err: a}
 	case object.KindClockSkew:
 		if !a.date.IsZero() {
 			e.Err = fmt.Errorf("this machine's clock is %s: %w", skew(a.date), a)

@@ -1,10 +1,6 @@
 package s3remote
 
-import (
-	"strings"
-
-	"github.com/s3mount/s3mount/object"
-)
+import "strings"
 
 // The two regions that rclone knows as names of signatures.
 const (
@@ -28,6 +24,7 @@ type quirks struct {
 	verify        bool   // may say that an upload was completed although it was not
 	pathStyle     bool   // endpoint/bucket/key instead of bucket.endpoint/key
 	region        string // what an empty region means
+	v2            bool   // sign with version 2
 	listV1        bool   // ask for the first form of listings
 	rawMarkers    bool   // a marker in a listing is not URL-encoded where keys are
 	plainUploads  bool   // encodes keys in a listing of uploads if asked to, but does not say so
@@ -65,7 +62,7 @@ func Providers() []string {
 
 // provider finds the quirks that c asks for. A provider of rclone's that is not in
 // the table counts as Other: its stores speak S3.
-func (c Config) provider() (quirks, error) {
+func (c Config) provider() quirks {
 	want := c.Provider
 	if want == "" {
 		want = "Other"
@@ -79,17 +76,12 @@ func (c Config) provider() (quirks, error) {
 			found = p
 		}
 	}
-	switch c.Region {
-	case "":
-	case regionV2:
-		return found, object.Errorf(object.KindUnsupported, "option", "region",
-			"signature version 2 (region = %s or v2_auth = true) comes with the commands issue; requests are signed with version 4 only", regionV2)
-	case regionV4:
-	default:
+	if c.fixedRegion() {
 		found.region = c.Region
 	}
+	found.v2 = c.V2Auth || c.Region == regionV2
 	if c.ForcePathStyle != nil {
 		found.pathStyle = *c.ForcePathStyle
 	}
-	return found, nil
+	return found
 }

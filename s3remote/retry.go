@@ -70,6 +70,7 @@ func (b *Bucket) do(ctx context.Context, c call) error {
 		if ctx.Err() != nil {
 			return callerGone(ctx, c.op, c.key, last)
 		}
+		region := b.regionName() // before the try: others may move the bucket meanwhile
 		err := c.try(withTrip(ctx, c.trip), lost)
 		if err == nil {
 			return nil
@@ -77,12 +78,15 @@ func (b *Bucket) do(ctx context.Context, c call) error {
 		if ctx.Err() != nil {
 			return callerGone(ctx, c.op, c.key, last)
 		}
-		region := b.regionName()
 		v := judge(c.op, c.key, region, err)
 		last = v.err
-		if v.region != "" && v.region != region && !moved && b.move(v.region) {
-			moved = true
-			continue
+		if v.err.Kind == object.KindWrongRegion && !moved {
+			if v.region == "" {
+				v.region = b.askRegion(ctx)
+			}
+			if moved = b.move(region, v.region); moved {
+				continue
+			}
 		}
 		lost = lost || !v.refused
 		wait, again := p.next(v, b.client.random())

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"sync"
 	"time"
 )
@@ -38,12 +39,13 @@ type wire struct {
 }
 
 func newWire(c Config) *wire {
-	dial := c.Dial
+	dial, proxy := c.Dial, func(*http.Request) (*url.URL, error) { return nil, nil }
 	if dial == nil {
+		proxy = http.ProxyFromEnvironment
 		dial = (&net.Dialer{Timeout: c.Timeouts.Connect, KeepAlive: 30 * time.Second}).DialContext
 	}
 	return &wire{limits: c.Timeouts, transport: &http.Transport{
-		Proxy: http.ProxyFromEnvironment,
+		Proxy: proxy,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			ctx, cancel := context.WithTimeout(ctx, c.Timeouts.Connect)
 			defer cancel()
@@ -56,6 +58,7 @@ func newWire(c Config) *wire {
 		// HTTP/2 would send parallel ranges through one connection, and so through
 		// one TCP window.
 		TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{},
+		TLSClientConfig:     &tls.Config{RootCAs: c.RootCAs},
 		TLSHandshakeTimeout: c.Timeouts.TLS,
 		MaxConnsPerHost:     c.MaxConns,
 		MaxIdleConns:        c.MaxConns,

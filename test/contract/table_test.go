@@ -1,6 +1,9 @@
 package contract
 
 import (
+	"strings"
+	"testing"
+
 	"github.com/s3mount/s3mount/object"
 	"github.com/s3mount/s3mount/test/servers"
 )
@@ -87,4 +90,21 @@ var stores = []store{
 		name: "ceph", start: (*servers.Pool).Ceph,
 		refuses: map[string][]object.Kind{"nul": invalid},
 	},
+	{
+		// The same gateway, with signatures of version 2 and a secret with "/" and "+".
+		name: "ceph-v2", start: cephV2,
+		refuses: map[string][]object.Kind{"nul": invalid},
+	},
+}
+
+// cephV2 returns the Ceph gateway as its other user sees it.
+func cephV2(p *servers.Pool, t testing.TB) servers.Server {
+	t.Helper()
+	server := p.Ceph(t)
+	server.AccessKey, server.SecretKey = server.OtherAccessKey, server.OtherSecretKey
+	server.Region = "other-v2-signature"
+	if !strings.Contains(server.SecretKey, "/") || !strings.Contains(server.SecretKey, "+") {
+		t.Fatal("the secret has no / and +")
+	}
+	return server
 }

@@ -28,8 +28,11 @@ type Server struct {
 	Endpoint  string // URL with scheme and port
 	AccessKey string
 	SecretKey string
-	Region    string
-	Provider  string // as rclone names it: Minio, Ceph, Other
+	// A second user; empty where the server has one only. Ceph's has a secret with "/".
+	OtherAccessKey, OtherSecretKey string
+
+	Region   string
+	Provider string // as rclone names it: Minio, Ceph, Other
 	// Stop ends the server and deletes its data. It may be called more than once.
 	Stop func() error
 }

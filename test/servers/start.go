@@ -116,6 +116,7 @@ func StartCeph() (Server, error) {
 	return Server{
 		Endpoint: settings.get("CEPH_ENDPOINT"), Region: settings.get("CEPH_REGION"),
 		AccessKey: settings.get("CEPH_ACCESS_KEY"), SecretKey: settings.get("CEPH_SECRET_KEY"),
+		OtherAccessKey: settings.get("CEPH_ACCESS_KEY2"), OtherSecretKey: settings.get("CEPH_SECRET_KEY2"),
 		Provider: "Ceph", Stop: p.stop,
 	}, nil
 }
