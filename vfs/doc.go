@@ -33,6 +33,7 @@
 //	            names into keys, exclusively by a rename of a folder. Held across requests.
 //	Inode.dirMu one folder's names: exclusively by what changes them, shared by lookups.
 //	            Held across requests, as the kernel holds its own lock on the folder.
+//	            Two at once the one nearer to the root first, then in the order of their NodeID.
 //	Inode.mu    one file's content: held across the upload, since an upload is of one
 //	            state of the file. Two at once only in the order of their NodeID.
 //	FS.tree     the table: parents, names, children, reference counts, cached facts

@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/s3mount/s3mount/internal/keyname"
@@ -30,7 +31,7 @@ func (fs *FS) Rename(ctx context.Context, oldParent NodeID, oldName string, newP
 	} else {
 		fs.ns.RLock()
 		defer fs.ns.RUnlock()
-		defer lockFolders(from, to)()
+		defer fs.lockFolders(from, to)()
 	}
 	return fs.rename(ctx, rename{from: from, to: to, oldName: oldName, newName: newName, noReplace: noReplace, isDir: isDir})
 }
@@ -49,13 +50,14 @@ func (fs *FS) isFolder(ctx context.Context, p *Inode, name string) (bool, error)
 	return n.dir, nil
 }
 
-// lockFolders locks one or two folders in the order of their ids, and returns the undoing.
-func lockFolders(a, b *Inode) func() {
+// lockFolders locks one or two folders, the one that is nearer to the root first, as
+// Rmdir does, else in the order of their ids. It returns the undoing. The caller holds ns.
+func (fs *FS) lockFolders(a, b *Inode) func() {
 	if a == b {
 		a.dirMu.Lock()
 		return a.dirMu.Unlock
 	}
-	if a.id > b.id {
+	if cmp.Or(cmp.Compare(fs.depth(a), fs.depth(b)), cmp.Compare(a.id, b.id)) > 0 {
 		a, b = b, a
 	}
 	a.dirMu.Lock()
@@ -64,6 +66,16 @@ func lockFolders(a, b *Inode) func() {
 		b.dirMu.Unlock()
 		a.dirMu.Unlock()
 	}
+}
+
+// depth is how many folders an inode is in.
+func (fs *FS) depth(n *Inode) (d int) {
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	for n = n.t.parent; n != nil; n = n.t.parent {
+		d++
+	}
+	return d
 }
 
 // rename is one renaming under way.

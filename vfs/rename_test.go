@@ -1,7 +1,9 @@
 package vfs
 
 import (
+	"runtime"
 	"testing"
+	"time"
 
 	"github.com/s3mount/s3mount/object"
 )
@@ -83,4 +85,35 @@ func TestRenameOfAFileThatS3RefusesChangesNothing(t *testing.T) {
 	w.closeFile(h)
 	w.keys("a", "b")
 	w.stored("a", "new")
+}
+
+// A folder that was moved into a younger one has the smaller id of the two.
+func TestRmdirAndRenameOfParentAndChildDoNotWaitForEachOther(t *testing.T) {
+	m := newMemStore()
+	w := newWorld(t, m)
+	w.mkdir("a")
+	w.mkdir("b")
+	w.write("a/x", "")
+	w.must(w.rename("a", "b/a"))
+	w.now = w.now.Add(time.Minute)
+	b, _ := w.dirOf("b/a")
+	a, _ := w.dirOf("b/a/x")
+	renamed := make(chan error)
+	m.fail = func(op, key string) error {
+		if op == "List" && key == "b/" { // rmdir has locked b, and looks for a
+			m.fail = nil
+			go func() { renamed <- w.fs.Rename(w.ctx(), a, "x", b, "x", false) }()
+			m.mu.Unlock()
+			for range 100 {
+				runtime.Gosched()
+			}
+			m.mu.Lock()
+		}
+		return nil
+	}
+	w.now = w.now.Add(time.Minute)
+	if err := w.fs.Rmdir(w.ctx(), b, "a"); err != nil {
+		w.want(err, object.KindNotEmpty)
+	}
+	w.must(<-renamed)
 }
