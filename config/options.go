@@ -17,7 +17,7 @@ type Option struct {
 	Default string   // what not setting it means; empty: nothing, or it depends
 	Choices []Choice // to choose from by number
 	Closed  bool     // a value that is none of Choices is wrong
-	Type    string   // "string", "bool", "int" or "size"
+	Type    string   // "string", "bool" or "url"
 	// Secret values are not shown and not echoed.
 	Secret bool
 	// Advanced options are asked for only on request.
@@ -118,14 +118,6 @@ func (o Option) Check(value string) error {
 		if _, err := strconv.ParseBool(strings.ToLower(value)); err != nil {
 			return fmt.Errorf("%q is neither true nor false", value)
 		}
-	case "int":
-		if n, err := strconv.ParseInt(value, 10, 32); err != nil || n < 0 {
-			return fmt.Errorf("%q is no number", value)
-		}
-	case "size":
-		if !isSize(value) {
-			return fmt.Errorf("%q is no size like 64M", value)
-		}
 	case "url":
 		return checkEndpoint(value)
 	}
@@ -141,15 +133,6 @@ func (o Option) values() string {
 		}
 	}
 	return strings.Join(values, ", ")
-}
-
-// isSize reports whether rclone takes a text as a size: a number of KiB, or with a
-// suffix.
-func isSize(text string) bool {
-	text = strings.TrimSuffix(strings.TrimSuffix(text, "B"), "i")
-	text = strings.TrimRight(text, "bBkKmMgGtTpPeE")
-	n, err := strconv.ParseFloat(text, 64)
-	return err == nil && n >= 0
 }
 
 // checkEndpoint refuses what can't be a host or URL.

@@ -14,7 +14,7 @@ var providerHosts = []struct{ domain, provider string }{
 // of it: people have them in their fingers and in scripts, so that new ones go to the
 // end.
 var s3Options = []Option{
-	{Name: "env_auth", Type: "bool", Default: "false", Closed: false,
+	{Name: "env_auth", Type: "bool", Default: "false",
 		Help: "Take the keys from this machine's environment (AWS variables and files, or the role of an EC2 instance), if the next two answers are blank.\nIn this order: AWS_ACCESS_KEY_ID or AWS_ACCESS_KEY with AWS_SECRET_ACCESS_KEY or AWS_SECRET_KEY, and AWS_SESSION_TOKEN; the shared AWS files; a container's or an instance's role.",
 		Choices: []Choice{
 			{"false", "No: the keys are the next two answers"},

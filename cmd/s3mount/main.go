@@ -71,7 +71,7 @@ func newRoot(e env) *cobra.Command {
 	root.SetErr(e.stderr)
 	root.SetFlagErrorFunc(flagError)
 	g.addFlags(root.PersistentFlags())
-	root.AddCommand(newMountCmd(g), newUmountCmd(g), newDemoCmd(g))
+	root.AddCommand(newMountCmd(g), newUmountCmd(g), newDemoCmd(g), newConfigCmd(g))
 	root.SetHelpCommand(newHelpCmd(root))
 	return root
 }
