@@ -12,7 +12,11 @@
 package object
 
 import (
+	"crypto/md5"
+	"encoding/base64"
+	"encoding/hex"
 	"maps"
+	"strings"
 	"time"
 )
 
@@ -35,6 +39,9 @@ type Info struct {
 	// Meta is the user metadata. It is nil where the source does not tell it (a
 	// listing), and empty but not nil where the object has none.
 	Meta Meta
+	// OtherETag says that the ETag is not the MD5 of the content, whatever it looks
+	// like: the object is encrypted with a key of the customer's or of a key service.
+	OtherETag bool
 }
 
 // ID returns the name of the version that i describes.
@@ -50,6 +57,23 @@ func (i Info) SameVersion(o Info) bool {
 
 // SameBytes reports whether i and o have the same content.
 func (i Info) SameBytes(o Info) bool { return i.ETag == o.ETag && i.Size == o.Size }
+
+// MetaMD5 is the name of the metadata under which rclone, and s3mount's commands, keep
+// the MD5 of content whose ETag is none, in base64.
+const MetaMD5 = "md5chksum"
+
+// MD5 returns the sum of the content in hexadecimal, where it is known: from the ETag
+// of an object of one part, else from MetaMD5.
+func (i Info) MD5() (sum string, ok bool) {
+	if raw, err := hex.DecodeString(i.ETag); err == nil && len(raw) == md5.Size && !i.OtherETag {
+		return strings.ToLower(i.ETag), true
+	}
+	raw, err := base64.StdEncoding.DecodeString(i.Meta[MetaMD5])
+	if err != nil || len(raw) != md5.Size {
+		return "", false
+	}
+	return hex.EncodeToString(raw), true
+}
 
 // Meta is user metadata: names in lower case, without the "x-amz-meta-" in front.
 type Meta map[string]string
@@ -103,6 +127,9 @@ type PutOptions struct {
 	Meta        Meta
 	ContentType string // empty: application/octet-stream
 	Condition   Condition
+	// MD5 is the sum of the body in hexadecimal; empty: not known. Put refuses other
+	// bytes, as KindCorrupt; uploads in parts pass it over.
+	MD5 string
 }
 
 // CopyOptions tells how a server-side copy differs from its source.

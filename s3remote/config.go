@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/s3mount/s3mount/internal/parts"
 	"github.com/s3mount/s3mount/internal/secret"
 	"github.com/s3mount/s3mount/object"
 )
@@ -229,19 +230,13 @@ func (c Config) checkSSE() error {
 	return nil
 }
 
-// The sizes that S3 allows.
-const (
-	minPart = 5 << 20 // of all parts but the last
-	maxPart = 5 << 30 // of a part, and of what one request stores or copies
-)
-
 func (c Config) checkSizes() error {
 	switch {
-	case c.UploadCutoff < 0 || c.UploadCutoff > maxPart:
+	case c.UploadCutoff < 0 || c.UploadCutoff > parts.MaxSize:
 		return badOption("upload_cutoff", "it is 5Gi at most")
-	case c.ChunkSize != 0 && (c.ChunkSize < minPart || c.ChunkSize > maxPart):
+	case c.ChunkSize != 0 && (c.ChunkSize < parts.MinSize || c.ChunkSize > parts.MaxSize):
 		return badOption("chunk_size", "it is from 5Mi to 5Gi")
-	case c.CopyCutoff < 0 || c.CopyCutoff > maxPart:
+	case c.CopyCutoff < 0 || c.CopyCutoff > parts.MaxSize:
 		return badOption("copy_cutoff", "it is 5Gi at most")
 	case c.UploadConcurrency < 0:
 		return badOption("upload_concurrency", "it may not be negative")

@@ -129,6 +129,9 @@ func (c *copying) whole(ctx context.Context) (object.Info, error) {
 	send := func(ctx context.Context, ifMatch *string) error {
 		in.CopySourceIfMatch = ifMatch
 		out, err := c.b.client.s3.CopyObject(ctx, in, c.b.inRegion)
+		if err == nil {
+			info.OtherETag = c.b.client.cfg.otherETags() || !plainETag(out.ServerSideEncryption, out.SSECustomerAlgorithm)
+		}
 		if err == nil && out.CopyObjectResult != nil {
 			info.ETag, info.LastModified = bareETag(out.CopyObjectResult.ETag), wholeSeconds(out.CopyObjectResult.LastModified)
 		}

@@ -231,15 +231,6 @@ func TestCopyInPartsIsAborted(t *testing.T) {
 	}
 }
 
-func TestPartSize(t *testing.T) {
-	if got := partSize(5<<40, 512<<20); got%(1<<20) != 0 || (5<<40+got-1)/got > maxParts || got < 512<<20 {
-		t.Errorf("%d", got)
-	}
-	if got := partSize(6<<30, 512<<20); got != 512<<20 {
-		t.Errorf("%d", got)
-	}
-}
-
 // A store that takes keys for paths shows an object under a key that it does not list.
 func TestKeyTakenForAnotherIsRefused(t *testing.T) {
 	exact := false

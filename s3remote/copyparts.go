@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/s3mount/s3mount/internal/parts"
 	"github.com/s3mount/s3mount/object"
 )
 
@@ -72,14 +73,14 @@ func (c *copying) uploadInput(ctx context.Context) (*s3.CreateMultipartUploadInp
 
 // complete copies the parts and makes the object of them.
 func (c *copying) complete(ctx context.Context, id string) (object.Info, error) {
-	part := partSize(c.size, c.b.limits.part)
-	parts := make([]object.Part, (c.size+part-1)/part)
+	part := parts.Size(c.size, c.b.limits.part)
+	done := make([]object.Part, (c.size+part-1)/part)
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(copyParallel)
-	for i := range parts {
+	for i := range done {
 		group.Go(func() error {
 			var err error
-			parts[i], err = c.part(gctx, id, i, part)
+			done[i], err = c.part(gctx, id, i, part)
 			return err
 		})
 	}
@@ -91,17 +92,7 @@ func (c *copying) complete(ctx context.Context, id string) (object.Info, error) 
 			return object.Info{}, err
 		}
 	}
-	return c.b.CompleteUpload(ctx, c.dst, id, parts, object.Condition{})
-}
-
-// partSize returns the size of parts: least, or more where there would be too many.
-func partSize(size, least int64) int64 {
-	const step = 1 << 20
-	need := (size + maxParts - 1) / maxParts
-	if need <= least {
-		return least
-	}
-	return (need + step - 1) / step * step
+	return c.b.CompleteUpload(ctx, c.dst, id, done, object.Condition{})
 }
 
 // part copies one part, i from 0.

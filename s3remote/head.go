@@ -51,6 +51,7 @@ func headInfo(key string, out *s3.HeadObjectOutput) object.Info {
 		StorageClass: storageClass(string(out.StorageClass)),
 		ContentType:  aws.ToString(out.ContentType),
 		Meta:         decodeMeta(out.Metadata),
+		OtherETag:    !etagIsMD5(out),
 	}
 }
 
@@ -65,9 +66,15 @@ func storageClass(class string) string {
 // etagIsMD5 reports whether the store says nothing that makes an object's ETag
 // another thing than the MD5 of its bytes.
 func etagIsMD5(out *s3.HeadObjectOutput) bool {
-	switch out.ServerSideEncryption {
-	case "", types.ServerSideEncryptionAes256:
-		return out.SSECustomerAlgorithm == nil
-	}
-	return false
+	return plainETag(out.ServerSideEncryption, out.SSECustomerAlgorithm)
+}
+
+// plainETag is etagIsMD5 for the encryption that an answer tells.
+func plainETag(sse types.ServerSideEncryption, customer *string) bool {
+	return (sse == "" || sse == types.ServerSideEncryptionAes256) && aws.ToString(customer) == ""
+}
+
+// otherETags reports whether what this account stores gets ETags that are no MD5 sums.
+func (c Config) otherETags() bool {
+	return c.ServerSideEncryption == "aws:kms" || c.SSECustomerAlgorithm != ""
 }

@@ -164,6 +164,7 @@ func (b *Bucket) page(q object.Query, cur cursor, l *listing, next string) (obje
 			Size:         *o.Size,
 			LastModified: wholeSeconds(o.LastModified),
 			StorageClass: storageClass(string(o.StorageClass)),
+			OtherETag:    b.client.cfg.otherETags(),
 		})
 	}
 	for _, p := range l.prefixes {

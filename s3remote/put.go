@@ -2,10 +2,15 @@ package s3remote
 
 import (
 	"context"
+	"crypto/md5"
+	"encoding/base64"
+	"encoding/hex"
 	"io"
 	"maps"
+	"strings"
 	"sync/atomic"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
@@ -14,6 +19,10 @@ import (
 
 // Put stores body as a new version under key, all of it or nothing. The body is read
 // more than once. A condition that does not hold is an error of KindConflict.
+//
+// With o.MD5, the store is told the sum, and refuses other bytes: KindCorrupt. Should
+// the ETag that it answers with be an MD5 too, but another one, that is KindCorrupt
+// as well, and what is stored under key is not what was sent.
 //
 // The Info has the ETag and the size; its LastModified is zero, as the store does
 // not tell it.
@@ -29,14 +38,20 @@ func (b *Bucket) Put(ctx context.Context, key string, body *io.SectionReader, o 
 	if err != nil {
 		return object.Info{}, err
 	}
+	sum, err := contentMD5(key, o.MD5)
+	if err != nil {
+		return object.Info{}, err
+	}
 	info := object.Info{Key: key, Size: body.Size(), ContentType: orDefaultType(o.ContentType), Meta: o.Meta.Clone()}
 	err = b.write(ctx, write{
 		op: opPut, key: key, want: o.Condition,
 		send: func(ctx context.Context, ifNoneMatch, ifMatch *string) error {
 			in := b.putInput(key, meta, info.ContentType)
-			in.IfNoneMatch, in.IfMatch = ifNoneMatch, ifMatch
-			etag, err := b.putOnce(ctx, in, body)
-			info.ETag = etag
+			in.IfNoneMatch, in.IfMatch, in.ContentMD5 = ifNoneMatch, ifMatch, sum
+			out, err := b.putOnce(ctx, in, body)
+			if err == nil {
+				info.ETag, info.OtherETag = bareETag(out.ETag), b.client.cfg.otherETags() || !plainETag(out.ServerSideEncryption, out.SSECustomerAlgorithm)
+			}
 			return err
 		},
 		landed: func(ctx context.Context) error {
@@ -51,9 +66,31 @@ func (b *Bucket) Put(ctx context.Context, key string, body *io.SectionReader, o 
 		return object.Info{}, err
 	}
 	if info.ETag == "" {
-		return b.Head(ctx, key)
+		if info, err = b.Head(ctx, key); err != nil {
+			return object.Info{}, err
+		}
 	}
-	return info, nil
+	return info, checkStoredMD5(info, o.MD5)
+}
+
+// contentMD5 makes of a sum in hexadecimal what the header has; nil where it is empty.
+func contentMD5(key, sum string) (*string, error) {
+	if sum == "" {
+		return nil, nil
+	}
+	raw, err := hex.DecodeString(sum)
+	if err != nil || len(raw) != md5.Size {
+		return nil, object.Errorf(object.KindInvalid, opPut.String(), key, "the MD5 %q is none", sum)
+	}
+	return aws.String(base64.StdEncoding.EncodeToString(raw)), nil
+}
+
+// checkStoredMD5 compares the ETag with what was sent, where both are MD5 sums.
+func checkStoredMD5(info object.Info, sent string) error {
+	if sent == "" || info.OtherETag || !isMD5(info.ETag) || strings.EqualFold(info.ETag, sent) {
+		return nil
+	}
+	return object.Errorf(object.KindCorrupt, opPut.String(), info.Key, "the store has the MD5 %s instead of %s", info.ETag, sent)
 }
 
 func (b *Bucket) putInput(key string, meta map[string]string, contentType string) *s3.PutObjectInput {
@@ -65,15 +102,15 @@ func (b *Bucket) putInput(key string, meta map[string]string, contentType string
 	}
 }
 
-func (b *Bucket) putOnce(ctx context.Context, in *s3.PutObjectInput, body *io.SectionReader) (etag string, err error) {
+func (b *Bucket) putOnce(ctx context.Context, in *s3.PutObjectInput, body *io.SectionReader) (*s3.PutObjectOutput, error) {
 	sent := newSendBody(body)
 	size := body.Size()
 	in.Body, in.ContentLength = sent, &size
 	out, err := b.client.s3.PutObject(ctx, in, b.inRegion)
 	if err != nil {
-		return "", sent.blame(err)
+		return nil, sent.blame(err)
 	}
-	return bareETag(out.ETag), nil
+	return out, nil
 }
 
 // putLanded returns nil if the object under key is the one that was sent: the same

@@ -10,11 +10,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	limits "github.com/s3mount/s3mount/internal/parts"
 	"github.com/s3mount/s3mount/object"
 )
-
-// maxParts is S3's limit of parts in an upload.
-const maxParts = 10000
 
 // CreateUpload begins a multipart upload and returns its id. Nothing shows under key
 // until CompleteUpload. The condition of o is not used here, but there. When the
@@ -95,7 +93,7 @@ func (b *Bucket) checkPart(ctx context.Context, op, key, uploadID string, number
 	if err := b.checkKey(ctx, op, key); err != nil {
 		return err
 	}
-	if uploadID == "" || number < 1 || number > maxParts {
+	if uploadID == "" || number < 1 || number > limits.Max {
 		return object.Errorf(object.KindInvalid, op, key, "part %d of upload %q", number, uploadID)
 	}
 	return nil

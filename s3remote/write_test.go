@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/s3mount/s3mount/internal/parts"
 	"github.com/s3mount/s3mount/object"
 )
 
@@ -369,7 +370,7 @@ func TestUploadArguments(t *testing.T) {
 	ctx := t.Context()
 	_, err := b.UploadPart(ctx, "k", "id", 0, section(""))
 	wantKind(t, err, object.KindInvalid)
-	_, err = b.UploadPart(ctx, "k", "id", maxParts+1, section(""))
+	_, err = b.UploadPart(ctx, "k", "id", parts.Max+1, section(""))
 	wantKind(t, err, object.KindInvalid)
 	_, err = b.CompleteUpload(ctx, "k", "id", nil, object.Condition{})
 	wantKind(t, err, object.KindInvalid)
@@ -381,5 +382,50 @@ func TestUploadArguments(t *testing.T) {
 	wantKind(t, err, object.KindNotUTF8)
 	if s.count() != 0 {
 		t.Errorf("%q", s.seen())
+	}
+}
+
+// A known sum goes along, so that the store refuses other bytes; what it answers is
+// compared with it.
+func TestPutWithMD5(t *testing.T) {
+	etag, sse := md5Hex("data"), ""
+	s, b := serve(t, nil, func(w http.ResponseWriter, r *request) {
+		if r.Header.Get("Content-Md5") != base64MD5(string(r.body)) {
+			refuse(w, 400, "BadDigest")
+			return
+		}
+		if sse != "" {
+			w.Header().Set("X-Amz-Server-Side-Encryption", sse)
+		}
+		put(w, etag)
+	})
+	b.client.cfg.RetryDeadline = 1
+	store := func(data, sum string) (object.Info, error) {
+		return b.Put(t.Context(), "k", section(data), object.PutOptions{MD5: sum})
+	}
+	info, err := store("data", strings.ToUpper(md5Hex("data")))
+	ok(t, err)
+	if sum, known := info.MD5(); !known || sum != md5Hex("data") {
+		t.Errorf("%+v", info)
+	}
+	_, err = store("dada", md5Hex("data"))
+	wantKind(t, err, object.KindCorrupt)
+	etag = md5Hex("another")
+	_, err = store("data", md5Hex("data"))
+	wantKind(t, err, object.KindCorrupt)
+	sse = "aws:kms" // the ETag is no MD5 then
+	info, err = store("data", md5Hex("data"))
+	ok(t, err)
+	if _, known := info.MD5(); known || !info.OtherETag {
+		t.Errorf("%+v", info)
+	}
+	sse, etag = "", "odd-etag"
+	_, err = store("data", md5Hex("data"))
+	ok(t, err)
+	before := s.count()
+	_, err = store("data", "abc")
+	wantKind(t, err, object.KindInvalid)
+	if s.count() != before {
+		t.Error("a request with a sum that is none")
 	}
 }

@@ -70,6 +70,11 @@ type store struct {
 	// hidesUsers: an access key that is not known is answered 404, which to a HEAD is all
 	// that is said.
 	hidesUsers bool
+	// anyonesBuckets: that a bucket is one's own already is not told from that it is
+	// somebody else's.
+	anyonesBuckets bool
+	// customerKeys: it takes keys of the customer's (SSE-C) without TLS.
+	customerKeys bool
 }
 
 // run runs a test on every store.

@@ -55,6 +55,7 @@ var stores = []store{
 	},
 	{
 		name: "embedded", start: (*servers.Pool).Embedded,
+		anyonesBuckets: true,
 	},
 	{
 		// Keys are paths of folders, with a check of what may be in one.
@@ -88,12 +89,14 @@ var stores = []store{
 	},
 	{
 		name: "ceph", start: (*servers.Pool).Ceph,
-		refuses: map[string][]object.Kind{"nul": invalid},
+		refuses:      map[string][]object.Kind{"nul": invalid},
+		customerKeys: true,
 	},
 	{
 		// The same gateway, with signatures of version 2 and a secret with "/" and "+".
 		name: "ceph-v2", start: cephV2,
-		refuses: map[string][]object.Kind{"nul": invalid},
+		refuses:      map[string][]object.Kind{"nul": invalid},
+		customerKeys: true,
 	},
 }
 
