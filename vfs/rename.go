@@ -189,20 +189,43 @@ func (fs *FS) renameFile(ctx context.Context, r rename, key string) error {
 		return err
 	}
 	info = fs.copiedInfo(info, copied, key, o)
-	if err := fs.keepFolder(ctx, r.from, r.oldName); err != nil {
-		return err
-	}
-	if err := fs.store.Delete(ctx, old); err != nil {
-		fs.expire(r.n)
+	fs.replaced(ctx, r)
+	if err := fs.removeOld(ctx, r, old); err != nil {
 		return err
 	}
 	fs.moved(r, info, true)
 	r.n.follow(info)
-	if r.target != nil {
-		r.target.retarget()
-		r.target.settle(ctx)
-	}
 	return nil
+}
+
+// replaced takes the new name from the file that had it, once the copy stands: what is
+// still written to that goes nowhere, whatever becomes of the old name. The caller holds
+// the target's mu.
+func (fs *FS) replaced(ctx context.Context, r rename) {
+	if r.target == nil {
+		return
+	}
+	fs.tree.Lock()
+	fs.unnameLocked(r.to, r.target)
+	fs.tree.Unlock()
+	r.target.retarget()
+	r.target.settle(ctx)
+}
+
+// removeOld deletes the old name of a file whose copy stands. If that fails, the file may
+// be under both names, and both are looked up again.
+func (fs *FS) removeOld(ctx context.Context, r rename, old string) error {
+	err := fs.keepFolder(ctx, r.from, r.oldName)
+	if err == nil {
+		err = fs.store.Delete(ctx, old)
+	}
+	if err != nil {
+		fs.expire(r.n)
+		fs.tree.Lock()
+		defer fs.tree.Unlock()
+		fs.setListingLocked(r.to, nil)
+	}
+	return err
 }
 
 // copiedInfo describes a copy: what the store said of it, and what came from the source.
@@ -237,7 +260,7 @@ func (fs *FS) moved(r rename, info object.Info, remote bool) {
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
 	n := r.n
-	if r.target != nil {
+	if r.target != nil && !r.target.t.gone {
 		fs.unnameLocked(r.to, r.target)
 	}
 	fs.changedLocked(n.keyLocked())

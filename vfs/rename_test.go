@@ -117,3 +117,49 @@ func TestRmdirAndRenameOfParentAndChildDoNotWaitForEachOther(t *testing.T) {
 	}
 	w.must(<-renamed)
 }
+
+// The old name may be gone although its removal failed: the new one is all there is.
+func TestRenameWhoseLastAnswerGotLostLeavesItsContent(t *testing.T) {
+	m := newMemStore()
+	m.put("f", "old", nil)
+	m.put("tmp", "renamed", nil)
+	w := newWorld(t, m)
+	h := w.open("f", true)
+	w.writeAt(h, "replaced", 0)
+	m.fail = func(op, key string) error {
+		if op != "Delete" {
+			return nil
+		}
+		delete(m.objects, key)
+		return object.Errorf(object.KindTimeout, op, key, "")
+	}
+	w.want(w.rename("tmp", "f"), object.KindTimeout)
+	m.fail = nil
+	w.closeFile(h)
+	w.keys("f")
+	w.stored("f", "renamed")
+	if got := w.read("f"); got != "renamed" {
+		t.Errorf("read %q", got)
+	}
+}
+
+func TestRenameThatFailsAtItsEndShowsBothNames(t *testing.T) {
+	m := newMemStore()
+	m.put("tmp", "renamed", nil)
+	m.put("d/x", "", nil)
+	w := newWorld(t, m)
+	_ = w.list("d")
+	m.fail = func(op, key string) error {
+		if op == "Delete" {
+			return object.Errorf(object.KindPermission, op, key, "")
+		}
+		return nil
+	}
+	w.want(w.rename("tmp", "d/f"), object.KindPermission)
+	m.fail = nil
+	for _, name := range []string{"tmp", "d/f"} {
+		if got := w.read(name); got != "renamed" {
+			t.Errorf("%s reads %q", name, got)
+		}
+	}
+}
