@@ -174,7 +174,7 @@ func (n *Inode) stage() (*writeback.Staged, error) {
 		return nil, object.Errorf(object.KindStale, "write", info.Key, "the object was replaced or removed by somebody else")
 	}
 	var err error
-	if remote && info.Size > 0 {
+	if remote {
 		s, err = fs.o.Queue.StageOver(fs.o.Cache.Reader(info.ID(), info.Size), info.Size)
 	} else {
 		s, err = fs.o.Queue.Stage()

@@ -46,3 +46,21 @@ func TestTruncatingAFileThatIsRemovedLeavesNothing(t *testing.T) {
 	}
 	w.keys()
 }
+
+func TestEmptyFileThatIsOnlyReadIsNotStoredAgain(t *testing.T) {
+	m := newMemStore()
+	m.put("f", "", nil)
+	w := newWorld(t, m)
+	h := w.open("f", false)
+	m.fail = func(op, key string) error {
+		if op != "Delete" {
+			return nil
+		}
+		m.putLocked(key, []byte("somebody else's"), object.PutOptions{})
+		return object.Errorf(object.KindTimeout, op, key, "")
+	}
+	w.want(w.unlink("f"), object.KindTimeout)
+	m.fail = nil
+	h.Release()
+	w.stored("f", "somebody else's")
+}
