@@ -1,0 +1,145 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+// The order is rclone 1.76's.
+func TestWhereAValueComesFrom(t *testing.T) {
+	sources := []struct {
+		name  string
+		apply func(f *File, p *RemotePath, flags map[string]string, env map[string]string)
+	}{
+		{"file", func(f *File, _ *RemotePath, _, _ map[string]string) { f.Set("r", "region", "file") }},
+		{"RCLONE_S3", func(_ *File, _ *RemotePath, _, env map[string]string) { env["RCLONE_S3_REGION"] = "RCLONE_S3" }},
+		{"S3MOUNT_S3", func(_ *File, _ *RemotePath, _, env map[string]string) { env["S3MOUNT_S3_REGION"] = "S3MOUNT_S3" }},
+		{"remote's env", func(_ *File, _ *RemotePath, _, env map[string]string) { env["RCLONE_CONFIG_R_REGION"] = "remote's env" }},
+		{"flag", func(_ *File, _ *RemotePath, flags, _ map[string]string) { flags["region"] = "flag" }},
+		{"connection string", func(_ *File, p *RemotePath, _, _ map[string]string) {
+			*p, _ = ParsePath(`r,region="connection string":b`)
+		}},
+	}
+	f := mustParse(t, "[r]\ntype = s3\n")
+	p, _ := ParsePath("r:b")
+	flags, env := map[string]string{}, map[string]string{}
+	f.Getenv = func(k string) string { return env[k] }
+	for _, s := range sources {
+		s.apply(f, &p, flags, env)
+		r, err := f.Open(p)
+		must(t, err)
+		r = r.WithFlags(func(k string) (string, bool) { v, ok := flags[k]; return v, ok })
+		if got := r.Get("region"); got != s.name {
+			t.Errorf("with %s added it is that of %s", s.name, got)
+		}
+	}
+}
+
+func TestRemotesMadeOnTheFlyHaveFlagsAndEnvironment(t *testing.T) {
+	f := &File{Getenv: envOf("S3MOUNT_S3_REGION", "env", "RCLONE_S3_TYPE", "drive")}
+	p, _ := ParsePath(":s3,acl=private:b")
+	r, err := f.Open(p)
+	must(t, err)
+	r = r.WithFlags(func(k string) (string, bool) { return "flag", k == "endpoint" })
+	if got := r.Get("region") + "|" + r.Get("acl") + "|" + r.Get("endpoint"); got != "env|private|flag" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestTheProviderIsToldFromTheEndpoint(t *testing.T) {
+	for endpoint, want := range map[string]string{
+		"":                                   "",
+		"nyc3.digitaloceanspaces.com":        "DigitalOcean",
+		"https://s3.wasabisys.com":           "Wasabi",
+		"S3.eu-central-1.wasabisys.com.":     "Wasabi",
+		"https://s3.eu-west-1.amazonaws.com": "AWS",
+		"objects-us-east-1.dream.io":         "Dreamhost",
+		"http://192.168.1.106:9000":          "",
+		"wasabisys.com.example.org":          "",
+		"notwasabisys.com":                   "",
+		"http://[::1":                        "",
+	} {
+		f := mustParse(t, "[r]\ntype = s3\nendpoint = "+endpoint+"\n")
+		if got := get(t, f, "r", "provider"); got != want {
+			t.Errorf("%s: %q, want %q", endpoint, got, want)
+		}
+	}
+	f := mustParse(t, "[r]\ntype = s3\nendpoint = s3.wasabisys.com\nprovider = Other\n")
+	if got := get(t, f, "r", "provider"); got != "Other" {
+		t.Errorf("a provider that is set counts: %q", got)
+	}
+}
+
+func TestTheTableOfOptions(t *testing.T) {
+	seen := map[string]bool{}
+	for _, o := range S3Options() {
+		if seen[o.Name] || !optionName.MatchString(o.Name) || o.Type == "" || !strings.HasSuffix(o.Question(), ".") {
+			t.Errorf("%+v", o)
+		}
+		seen[o.Name] = true
+		for _, c := range o.Choices {
+			if err := o.Check(c.Value); err != nil {
+				t.Errorf("%s: its own choice: %v", o.Name, err)
+			}
+		}
+		if err := o.Check(o.Default); err != nil {
+			t.Errorf("%s: its own default: %v", o.Name, err)
+		}
+	}
+	for _, name := range rcloneOnly {
+		if seen[name] {
+			t.Errorf("%s is in both tables", name)
+		}
+	}
+}
+
+func TestChecksOfValues(t *testing.T) {
+	for _, c := range [][3]string{
+		{"acl", "private", ""}, {"acl", "", ""}, {"acl", "pivate", `"pivate" is none of private,`},
+		{"env_auth", "TRUE", ""}, {"env_auth", "perhaps", "neither true nor false"},
+		{"endpoint", "s3.example.org:9000", ""}, {"endpoint", "ftp://x", "http or https"}, {"endpoint", "a b", "a host"},
+		{"endpoint", "https://u:p@x", "may not have a user"}, {"endpoint", "http://", "a host"},
+		{"storage_class", "ANYTHING", ""}, {"region", "mars-1", ""},
+		{"secret_access_key", "a\x01b", "can't be printed"}, {"region", "\xff", "can't be printed"},
+	} {
+		o, ok := S3Option(c[0])
+		if !ok {
+			t.Fatal(c[0])
+		}
+		err := o.Check(c[1])
+		if (err == nil) != (c[2] == "") || err != nil && !strings.Contains(err.Error(), c[2]) {
+			t.Errorf("%s = %q: %v, want %q", c[0], c[1], err, c[2])
+		}
+	}
+}
+
+func TestNearest(t *testing.T) {
+	for name, want := range map[string]string{
+		"acces_key_id": "access_key_id", "secret_key": "", "secret_acces_key": "secret_access_key", "Region": "region",
+		"end_point": "endpoint", "storageclass": "storage_class", "xyz": "", "access-key-id": "access_key_id",
+	} {
+		if got := Nearest(name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestPlace(t *testing.T) {
+	home := t.TempDir()
+	for _, c := range []struct {
+		flag, want string
+		env        func(string) string
+	}{
+		{"/flag", "/flag", envOf("HOME", home)},
+		{"", "/env", envOf("HOME", home, "S3MOUNT_CONFIG", "/env")},
+		{"", "/not/there", envOf("HOME", home, "RCLONE_CONFIG", "/not/there")},
+		{"", home + "/.config/s3mount/s3mount.conf", envOf("HOME", home)},
+	} {
+		if got, err := Place(c.flag, c.env); err != nil || got != c.want {
+			t.Errorf("got %q, %v; want %q", got, err, c.want)
+		}
+	}
+	if _, err := Place("", envOf()); err == nil {
+		t.Error("a place without a home")
+	}
+}
