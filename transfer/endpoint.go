@@ -90,12 +90,12 @@ type Endpoint interface {
 
 // PutOptions is what Put stores beside the bytes.
 type PutOptions struct {
-	ModTime time.Time // zero: now
+	ModTime time.Time // zero: what the content is Described with, else now
 	// MD5 is the content's sum in hexadecimal where it is known; content that has
 	// another is refused with KindCorrupt.
 	MD5         string
-	ContentType string      // of an object; empty: by the path's extension
-	Meta        object.Meta // of an object, without the time; may be nil
+	ContentType string      // of an object; empty: Described, else by the path's extension
+	Meta        object.Meta // of an object, without the time; nil: Described, else none
 	// Sent is told of bytes as they go; of a negative number when they go once more. It
 	// may be called from several goroutines. Nil: nobody is told.
 	Sent func(n int64)
@@ -110,6 +110,12 @@ type Content interface {
 	// Put calls it before what it stored becomes visible.
 	Unchanged() error
 	Close() error
+}
+
+// Described is Content that tells what is stored beside the bytes of its source. It may
+// ask the store, unless a Range has been read.
+type Described interface {
+	Info(ctx context.Context) (object.Info, error)
 }
 
 // ServerCopier is an Endpoint that can copy from another without the bytes passing

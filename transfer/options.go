@@ -118,6 +118,9 @@ type BucketOptions struct {
 	// NoMD5 leaves the MD5 sum of large files out of their metadata, which saves one
 	// reading of them.
 	NoMD5 bool
+	// NoETagMD5 says that ETags are no MD5 sums even where they look like it: the store
+	// encrypts with keys of its own or the user's (aws:kms, SSE-C).
+	NoETagMD5 bool
 }
 
 func (o BucketOptions) withDefaults() BucketOptions {

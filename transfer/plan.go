@@ -1,9 +1,5 @@
 package transfer
 
-import (
-	"time"
-)
-
 // need is what is still to be found out before a pair can be decided.
 type need uint8
 
@@ -52,10 +48,11 @@ func compareUpdate(s, d File, o *Options, k known) (Op, string, need) {
 	if n := timesNeeded(s, d, k); n != needNothing {
 		return 0, "", n
 	}
-	if newer := d.ModTime.Sub(s.ModTime); newer >= o.ModifyWindow {
+	if d.ModTime.Sub(s.ModTime) >= o.ModifyWindow {
 		return OpSkip, "newer in the destination", needNothing
-	} else if newer <= -o.ModifyWindow && (o.IgnoreTimes || s.Size != d.Size) {
-		return OpCopy, "newer in the source", needNothing
+	}
+	if o.IgnoreTimes {
+		return OpCopy, "times are ignored", needNothing
 	}
 	return compareSame(s, d, o, k)
 }
@@ -99,7 +96,7 @@ func compareSums(s, d File, k known) (Op, string, need) {
 }
 
 func timesNeeded(s, d File, k known) need {
-	if !k.times && (s.ModTime.Equal(time.Time{}) || d.ModTime.Equal(time.Time{})) {
+	if !k.times && (s.ModTime.IsZero() || d.ModTime.IsZero()) {
 		return needTimes
 	}
 	return needNothing

@@ -1,0 +1,290 @@
+package transfer
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/md5"
+	"encoding/base64"
+	"encoding/hex"
+	"io"
+	"mime"
+	"path"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/s3mount/s3mount/internal/mtime"
+	"github.com/s3mount/s3mount/object"
+)
+
+const (
+	minPart  = 5 << 20 // S3's least part that is not the last
+	maxParts = 10_000
+	// abortTime is how long giving up an upload may take after the call has ended.
+	abortTime = 30 * time.Second
+)
+
+// Put stores a small file by one request out of memory, so that what is sent is what was
+// read once, and a large one in parts, which show only when all are there and the source
+// has not changed.
+func (b *bucket) Put(ctx context.Context, name string, content Content, o PutOptions) (File, error) {
+	key, err := b.key("write", name)
+	if err != nil {
+		return File{}, err
+	}
+	put, err := describe(ctx, name, content, o)
+	if err != nil {
+		return File{}, err
+	}
+	u := &upload{b: b, key: key, path: name, content: content, o: o, put: put, size: content.Size()}
+	var info object.Info
+	if u.size < b.o.Cutoff {
+		info, err = u.whole(ctx)
+	} else {
+		info, err = u.parts(ctx)
+	}
+	if err != nil {
+		return File{}, err
+	}
+	info.Key, info.Size, info.Meta = key, u.size, u.put.Meta
+	f := b.file(info)
+	f.MD5 = cmp.Or(u.o.MD5, f.MD5)
+	return f, nil
+}
+
+// describe says what is stored beside the bytes.
+func describe(ctx context.Context, name string, content Content, o PutOptions) (object.PutOptions, error) {
+	put := object.PutOptions{Meta: o.Meta, ContentType: o.ContentType}
+	t := o.ModTime
+	if d, ok := content.(Described); ok {
+		info, err := d.Info(ctx)
+		if err != nil {
+			return put, err
+		}
+		if put.Meta == nil {
+			put.Meta = info.Meta
+		}
+		put.ContentType = cmp.Or(put.ContentType, info.ContentType)
+		if t.IsZero() {
+			t = infoTime(info)
+		}
+	}
+	if t.IsZero() {
+		t = time.Now()
+	}
+	put.Meta = put.Meta.Clone()
+	delete(put.Meta, md5Key)
+	put.Meta[mtime.Key] = mtime.Format(t)
+	put.ContentType = cmp.Or(put.ContentType, mime.TypeByExtension(path.Ext(name)), "application/octet-stream")
+	return put, nil
+}
+
+// upload is one file on its way into a bucket.
+type upload struct {
+	b         *bucket
+	key, path string
+	content   Content
+	o         PutOptions
+	put       object.PutOptions
+	size      int64
+}
+
+// whole sends the file by one request.
+func (u *upload) whole(ctx context.Context) (object.Info, error) {
+	data, err := u.read(ctx, 0, u.size)
+	if err != nil {
+		return object.Info{}, err
+	}
+	sum := md5.Sum(data)
+	got := hex.EncodeToString(sum[:])
+	if err := u.check(ctx, got); err != nil {
+		return object.Info{}, err
+	}
+	if err := u.content.Unchanged(); err != nil {
+		return object.Info{}, err
+	}
+	u.o.MD5 = got
+	body := u.watch(bytes.NewReader(data), u.size)
+	info, err := u.b.store.Put(ctx, u.key, io.NewSectionReader(body, 0, u.size), u.put)
+	body.end(err == nil)
+	return info, err
+}
+
+// check compares a sum with the one that is known of the source.
+func (u *upload) check(ctx context.Context, got string) error {
+	if u.o.MD5 == "" || u.o.MD5 == got {
+		return nil
+	}
+	if d, ok := u.content.(doubter); ok {
+		if doubted, err := d.doubted(ctx); doubted || err != nil {
+			return err
+		}
+	}
+	return corrupt(u.path, got, u.o.MD5)
+}
+
+// read reads a range into memory.
+func (u *upload) read(ctx context.Context, off, n int64) ([]byte, error) {
+	body, err := u.content.Range(ctx, off, n)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	data := make([]byte, n)
+	if _, err := io.ReadFull(body, data); err != nil {
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			err = changed(u.path)
+		}
+		return nil, localError("read", u.path, err)
+	}
+	return data, nil
+}
+
+// partSize returns the size of parts for a file: 10,000 hold it.
+func partSize(size, least int64) int64 {
+	const step = 1 << 20
+	need := (size + maxParts - 1) / maxParts
+	return max(least, (need+step-1)/step*step)
+}
+
+// parts sends the file in parts, several at a time.
+func (u *upload) parts(ctx context.Context) (object.Info, error) {
+	if err := u.sum(ctx); err != nil {
+		return object.Info{}, err
+	}
+	id, err := u.b.store.CreateUpload(ctx, u.key, u.put)
+	if err != nil {
+		return object.Info{}, err
+	}
+	info, err := u.sendParts(ctx, id)
+	if err != nil {
+		u.abort(ctx, id)
+	}
+	return info, err
+}
+
+// abort gives up an upload even if the call was canceled. An upload that could not be
+// aborted costs the user storage, and shows in a listing of uploads.
+func (u *upload) abort(ctx context.Context, id string) {
+	actx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTime)
+	defer cancel()
+	u.b.store.AbortUpload(actx, u.key, id)
+}
+
+// sum writes the MD5 sum into the metadata: an ETag of parts is none.
+func (u *upload) sum(ctx context.Context) error {
+	if _, local := u.content.(io.ReaderAt); u.o.MD5 == "" && local && !u.b.o.NoMD5 {
+		got, err := contentMD5(ctx, u.content)
+		if err != nil {
+			return err
+		}
+		u.o.MD5 = got
+	}
+	if raw, err := hex.DecodeString(u.o.MD5); err == nil && len(raw) == 16 {
+		u.put.Meta[md5Key] = base64.StdEncoding.EncodeToString(raw)
+	}
+	return nil
+}
+
+// contentMD5 reads all of a content.
+func contentMD5(ctx context.Context, c Content) (string, error) {
+	body, err := c.Range(ctx, 0, c.Size())
+	if err != nil {
+		return "", err
+	}
+	defer body.Close()
+	sum := md5.New()
+	if _, err := io.CopyBuffer(sum, body, make([]byte, copyBuf)); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum.Sum(nil)), c.Unchanged()
+}
+
+func (u *upload) sendParts(ctx context.Context, id string) (object.Info, error) {
+	size := partSize(u.size, u.b.o.PartSize)
+	parts := make([]object.Part, (u.size+size-1)/size)
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(u.b.o.Parallel)
+	for i := range parts {
+		if gctx.Err() != nil {
+			break
+		}
+		g.Go(func() (err error) {
+			off := int64(i) * size
+			parts[i], err = u.part(gctx, id, i+1, off, min(size, u.size-off))
+			return err
+		})
+	}
+	err := g.Wait()
+	if err == nil {
+		err = localError("write", u.path, ctx.Err())
+	}
+	if stale := u.content.Unchanged(); stale != nil && ctx.Err() == nil {
+		err = stale // which is why a part came out too short
+	}
+	if err != nil {
+		return object.Info{}, err
+	}
+	return u.b.store.CompleteUpload(ctx, u.key, id, parts, u.put.Condition)
+}
+
+// part sends one part: out of the file itself where it is local, else out of memory,
+// since a part is read more than once.
+func (u *upload) part(ctx context.Context, id string, number int, off, n int64) (object.Part, error) {
+	at, ok := u.content.(io.ReaderAt)
+	if !ok {
+		data, err := u.read(ctx, off, n)
+		if err != nil {
+			return object.Part{}, err
+		}
+		at, off = bytes.NewReader(data), 0
+	}
+	body := u.watch(at, n)
+	part, err := u.b.store.UploadPart(ctx, u.key, id, number, io.NewSectionReader(body, off, n))
+	body.end(err == nil)
+	return part, err
+}
+
+func (u *upload) watch(r io.ReaderAt, n int64) *sending {
+	return &sending{r: r, size: n, tell: u.o.Sent}
+}
+
+// sending tells the progress of a body that the store reads at least twice: a first time
+// for its checksum, then to send it. Only what is read beyond the first time counts.
+type sending struct {
+	r    io.ReaderAt
+	size int64
+	tell func(int64)
+
+	mu         sync.Mutex // guards what follows
+	read, told int64
+}
+
+func (s *sending) ReadAt(p []byte, off int64) (int, error) {
+	n, err := s.r.ReadAt(p, off)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.read += int64(n)
+	s.tellLocked(min(max(s.read-s.size, 0), s.size))
+	return n, err
+}
+
+// end settles the account: all was sent, or nothing.
+func (s *sending) end(ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ok {
+		s.tellLocked(s.size)
+		return
+	}
+	s.tellLocked(0)
+}
+
+func (s *sending) tellLocked(total int64) {
+	if s.tell != nil && total != s.told {
+		s.tell(total - s.told)
+	}
+	s.told = total
+}

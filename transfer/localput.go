@@ -1,0 +1,239 @@
+package transfer
+
+import (
+	"context"
+	"crypto/md5"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/s3mount/s3mount/internal/mtime"
+	"github.com/s3mount/s3mount/object"
+)
+
+const (
+	// partialSuffix ends the name of a file while it is written.
+	partialSuffix = ".partial"
+	// rangeSize is how much of a large file one of several streams fetches at a time.
+	rangeSize = 32 << 20
+	copyBuf   = 256 << 10
+)
+
+// Put writes a file beside its final name, checks it, sets its time, and renames it. A
+// file that was there stays until then. Nothing is synced to the disk.
+func (l *local) Put(ctx context.Context, name string, content Content, o PutOptions) (File, error) {
+	if err := checkLocalPath("write", name); err != nil {
+		return File{}, err
+	}
+	if err := l.Mkdir(ctx, ""); err != nil {
+		return File{}, err
+	}
+	files, err := l.files()
+	if err != nil {
+		return File{}, err
+	}
+	if fi, err := files.Lstat(name); err == nil && fi.IsDir() {
+		return File{}, object.Errorf(object.KindIsDir, "write", name, "a folder stands in its place")
+	}
+	file, temp, err := createPartial(files, name)
+	if err != nil {
+		return File{}, localError("write", name, err)
+	}
+	done := false
+	defer func() {
+		if !done {
+			file.Close()
+			files.Remove(temp)
+		}
+	}()
+	w := &localWrite{l: l, path: name, file: file, content: content, o: o}
+	if err := w.fill(ctx); err != nil {
+		return File{}, localError("write", name, err)
+	}
+	if err := w.finish(ctx, files, temp); err != nil {
+		return File{}, localError("write", name, err)
+	}
+	done = true
+	fi, err := files.Lstat(name)
+	if err != nil {
+		return File{}, localError("stat", name, err)
+	}
+	f := fileOf(name, fi)
+	f.MD5 = w.o.MD5
+	return f, nil
+}
+
+// createPartial makes a new file in the folder that name is in, and the folder.
+func createPartial(files localFS, name string) (*os.File, string, error) {
+	dir, base := path.Split(name)
+	random := rand.Text()[:8]
+	if over := len(base) + len(random) + len(partialSuffix) + 2 - maxLocalName; over > 0 {
+		base = base[:len(base)-over]
+	}
+	temp := dir + "." + base + "." + random + partialSuffix
+	const flags = os.O_RDWR | os.O_CREATE | os.O_EXCL
+	file, err := files.OpenFile(temp, flags, 0o666)
+	if errors.Is(err, fs.ErrNotExist) && dir != "" {
+		if err := files.MkdirAll(path.Clean(dir), 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, "", err
+		}
+		file, err = files.OpenFile(temp, flags, 0o666)
+	}
+	return file, temp, err
+}
+
+// localWrite is a file that is being written.
+type localWrite struct {
+	l       *local
+	path    string
+	file    *os.File
+	content Content
+	o       PutOptions
+}
+
+// fill writes all of the content, and checks its sum if that is known.
+func (w *localWrite) fill(ctx context.Context) error {
+	size := w.content.Size()
+	if size > 2*rangeSize && w.l.o.Streams > 1 {
+		return w.fillParallel(ctx, size)
+	}
+	var sum hash.Hash
+	if w.o.MD5 != "" {
+		sum = md5.New()
+	}
+	if err := w.copyRange(ctx, 0, size, sum); err != nil {
+		return err
+	}
+	return w.verify(ctx, sum)
+}
+
+func (w *localWrite) fillParallel(ctx context.Context, size int64) error {
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(w.l.o.Streams)
+	for off := int64(0); off < size && gctx.Err() == nil; off += rangeSize {
+		g.Go(func() error { return w.copyRange(gctx, off, min(rangeSize, size-off), nil) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil || w.o.MD5 == "" {
+		return err
+	}
+	sum := md5.New()
+	in := &contentRange{ctx: ctx, path: w.path, r: io.NewSectionReader(w.file, 0, size), left: size}
+	if _, err := io.CopyBuffer(sum, in, make([]byte, copyBuf)); err != nil {
+		return err
+	}
+	return w.verify(ctx, sum)
+}
+
+// copyRange fetches a range into its place, and through sum if that is not nil.
+func (w *localWrite) copyRange(ctx context.Context, off, n int64, sum hash.Hash) error {
+	body, err := w.content.Range(ctx, off, n)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	var out io.Writer = io.NewOffsetWriter(w.file, off)
+	if sum != nil {
+		out = io.MultiWriter(out, sum)
+	}
+	in := &countingReader{r: io.LimitReader(body, n+1), sent: w.o.Sent}
+	got, err := io.CopyBuffer(out, in, make([]byte, min(copyBuf, n+1)))
+	if err == nil && got != n {
+		err = object.Errorf(object.KindCorrupt, "read", w.path, "%d bytes came at %d instead of %d", got, off, n)
+	}
+	return err
+}
+
+func (w *localWrite) verify(ctx context.Context, sum hash.Hash) error {
+	if sum == nil {
+		return nil
+	}
+	got := hex.EncodeToString(sum.Sum(nil))
+	if got == w.o.MD5 {
+		return nil
+	}
+	if d, ok := w.content.(doubter); ok {
+		doubted, err := d.doubted(ctx)
+		if err != nil {
+			return err
+		}
+		if doubted {
+			w.o.MD5 = ""
+			return nil
+		}
+	}
+	return corrupt(w.path, got, w.o.MD5)
+}
+
+func corrupt(path, got, want string) error {
+	return object.Errorf(object.KindCorrupt, "read", path, "its MD5 sum is %s, not %s", got, want)
+}
+
+// doubter is Content whose known sum may be none.
+type doubter interface {
+	doubted(ctx context.Context) (bool, error)
+}
+
+// finish makes the file visible, with its time.
+func (w *localWrite) finish(ctx context.Context, files localFS, temp string) error {
+	t, err := w.modTime(ctx)
+	if err != nil {
+		return err
+	}
+	if err := w.content.Unchanged(); err != nil {
+		return err
+	}
+	if err := w.file.Close(); err != nil {
+		return err
+	}
+	if !t.IsZero() {
+		if err := files.Chtimes(temp, time.Time{}, t); err != nil {
+			return err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return files.Rename(temp, w.path)
+}
+
+func (w *localWrite) modTime(ctx context.Context) (time.Time, error) {
+	d, ok := w.content.(Described)
+	if !ok || !w.o.ModTime.IsZero() {
+		return w.o.ModTime, nil
+	}
+	info, err := d.Info(ctx)
+	return infoTime(info), err
+}
+
+// infoTime is the modification time of an object with its metadata.
+func infoTime(info object.Info) time.Time {
+	if t, ok := mtime.Parse(info.Meta[mtime.Key]); ok {
+		return t
+	}
+	return info.LastModified
+}
+
+// countingReader tells how many bytes were read.
+type countingReader struct {
+	r    io.Reader
+	sent func(int64)
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	if c.sent != nil && n > 0 {
+		c.sent(int64(n))
+	}
+	return n, err
+}
