@@ -29,7 +29,7 @@ func (c *Client) CreateBucket(ctx context.Context, name string) error {
 		in.CreateBucketConfiguration = &types.CreateBucketConfiguration{LocationConstraint: types.BucketLocationConstraint(where)}
 	}
 	err := b.do(ctx, call{op: "CreateBucket", key: name, try: func(ctx context.Context, _ bool) error {
-		_, err := c.s3.CreateBucket(ctx, in, b.inRegion)
+		_, err := c.s3.CreateBucket(ctx, in, b.inRegion, notAccelerated)
 		return err
 	}})
 	if e, ok := err.(*object.Error); ok && e.Code == "BucketAlreadyOwnedByYou" {
@@ -52,7 +52,7 @@ func (c *Client) DeleteBucket(ctx context.Context, name string) error {
 	lostOne := false
 	err = b.do(ctx, call{op: op, key: name, try: func(ctx context.Context, lost bool) error {
 		lostOne = lost
-		_, err := c.s3.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &name}, b.inRegion)
+		_, err := c.s3.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &name}, b.inRegion, notAccelerated)
 		return err
 	}})
 	err = withKind(err, object.KindNotFound, object.KindNoBucket)
@@ -61,6 +61,10 @@ func (c *Client) DeleteBucket(ctx context.Context, name string) error {
 	}
 	return err
 }
+
+// notAccelerated is for requests about buckets, which the accelerated endpoint does not
+// take.
+func notAccelerated(o *s3.Options) { o.UseAccelerate = false }
 
 // BucketInfo is a bucket of the account.
 type BucketInfo struct {
