@@ -189,8 +189,9 @@ func (d *dialogue) storage() error {
 	}
 }
 
-// askAll asks for the options, the usual or the advanced ones. What is advanced and
-// blank is not written.
+// askAll asks for the options, the usual or the advanced ones. A new remote has all the
+// usual ones written, as the documentation shows it; of the others those that say
+// something.
 func (d *dialogue) askAll(draft *draft, advanced bool) error {
 	for _, o := range config.S3Options() {
 		// A provider that is set is a usual question: who set it knows of it.
@@ -202,7 +203,7 @@ func (d *dialogue) askAll(draft *draft, advanced bool) error {
 		if err != nil {
 			return err
 		}
-		if value != "" || draft.isSet(o.Name) || !draft.exists && !advanced {
+		if draft.isSet(o.Name) || value != "" && value != o.Default || !draft.exists && !advanced {
 			draft.set(o.Name, value)
 		}
 	}
