@@ -9,13 +9,16 @@ TESTFLAGS ?= -p 2 -timeout 20m
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo tools deps test check clean
+.PHONY: help build man demo tools deps test check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "  make %-7s %s\n", $$1, $$2}'
 
 build: ## bin/s3mount
 	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/s3mount ./cmd/s3mount
+
+man: build ## the man pages of all commands, in bin/man
+	bin/s3mount genman bin/man
 
 demo: ## build, install what is missing, mount a bucket of an embedded server and take the tour
 	test/install-deps.sh fuse3 rsync

@@ -22,13 +22,23 @@ import (
 // openRemote finds the remote that a path names, in the config file or on the command
 // line, and connects to it. It sends no request.
 func (g *globals) openRemote(ctx context.Context, place config.RemotePath, retryFor time.Duration, log *slog.Logger) (*s3remote.Client, error) {
-	file, err := g.openConfig(ctx, place)
+	c, err := g.remoteConfig(ctx, place, log)
 	if err != nil {
 		return nil, err
 	}
+	c.RetryDeadline = retryFor
+	return s3remote.New(ctx, c)
+}
+
+// remoteConfig finds the remote that a path names, and how it is reached.
+func (g *globals) remoteConfig(ctx context.Context, place config.RemotePath, log *slog.Logger) (s3remote.Config, error) {
+	file, err := g.openConfig(ctx, place)
+	if err != nil {
+		return s3remote.Config{}, err
+	}
 	remote, err := file.Open(place)
 	if err != nil {
-		return nil, hinted(err, remoteHints[object.KindOf(err)])
+		return s3remote.Config{}, hinted(err, remoteHints[object.KindOf(err)])
 	}
 	remote = remote.WithFlags(g.s3Flag)
 	for _, w := range remote.Warnings() {
@@ -36,10 +46,10 @@ func (g *globals) openRemote(ctx context.Context, place config.RemotePath, retry
 	}
 	c, err := s3remote.FromRemote(remote.Get)
 	if err != nil {
-		return nil, hinted(fmt.Errorf("remote %s: %w", remote.Name(), err), "correct it in the config file")
+		return c, hinted(fmt.Errorf("remote %s: %w", remote.Name(), err), "correct it in the config file")
 	}
-	c.Log, c.RetryDeadline = log, retryFor
-	return s3remote.New(ctx, c)
+	c.Log = log
+	return c, nil
 }
 
 // openConfig reads the config file, if the path needs one.

@@ -50,11 +50,11 @@ func (g *globals) typedPassword(ctx context.Context, question string) (secret.St
 // of standard input.
 func (g *globals) parentPassword(context.Context, string) (secret.String, error) {
 	if g.stdin == nil {
-		return secret.String{}, io.EOF
+		return secret.String{}, config.ErrNobody
 	}
 	text, err := bufio.NewReader(g.stdin).ReadString('\n')
 	if err != nil {
-		return secret.String{}, errors.New("there is no terminal to ask for it: set S3MOUNT_CONFIG_PASS or give --password-command")
+		return secret.String{}, config.ErrNobody
 	}
 	return secret.New(strings.TrimSuffix(text, "\n")), nil
 }

@@ -20,11 +20,14 @@ func (u usageError) Unwrap() error { return u.err }
 func exitCode(err error) int {
 	var usage usageError
 	var child *childError
+	var withCode *codedError
 	switch {
 	case errors.As(err, &usage):
 		return exitUsage
 	case errors.As(err, &child):
 		return child.code
+	case errors.As(err, &withCode):
+		return withCode.code
 	}
 	return exitError
 }
@@ -80,9 +83,17 @@ func flagError(c *cobra.Command, err error) error {
 
 // forms says how a flag's value is written, by its type.
 var forms = map[string]string{
-	"bool":     "true or false",
-	"duration": "a time like 10s, 5m or 1h30m",
-	"uint32":   "a number from 0 to 4294967295",
-	"MODE":     "permissions in octal like 0644",
-	"SIZE":     "a size like 512M or 10G",
+	"bool":        "true or false",
+	"duration":    "a time like 10s, 5m or 1h30m",
+	"stringArray": "a text",
+	"uint32":      "a number from 0 to 4294967295",
+	"int64":       "a number",
+	"count":       "a number, or nothing: -vv is -v twice",
+	"AGE":         "an age like 30m, 2d or 1y, or a date like 2026-01-31",
+	"COUNT":       "a number from 1 to 65535",
+	"KIBSIZE":     "a size in KiB, or with a unit as in 100B, 512K or 10M",
+	"LIMIT":       "a number from 0 on, or off",
+	"MODE":        "permissions in octal like 0644",
+	"RATE":        "KiB per second, or with a unit as in 512K or 10M, or off",
+	"SIZE":        "a size like 512M or 10G",
 }

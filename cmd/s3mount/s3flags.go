@@ -76,5 +76,5 @@ func (v *s3Value) Type() string {
 	if v.option.Type == "bool" {
 		return "bool"
 	}
-	return "STRING"
+	return "string"
 }
