@@ -7,8 +7,10 @@
 //
 // # What is promised
 //
-// Bytes: what is uploaded carries its SHA-256 in the signed request, so that the
-// store refuses what arrives damaged. What is downloaded is pinned to one version by
+// Bytes: what is uploaded carries its SHA-256 in the signed request (its MD5 with
+// signature version 2, which does not cover bodies), so that the store refuses what
+// arrives damaged. Where the caller knows the MD5 beforehand, the store is told it, and
+// its ETag is compared with it. What is downloaded is pinned to one version by
 // If-Match, and its length is checked; a body that ends early, breaks or stalls is
 // continued where it stopped, from the same version or not at all (KindStale).
 //
@@ -22,6 +24,14 @@
 // in either direction. A retried call may find that its first try had worked and
 // only the answer was lost: conditional writes and CompleteMultipartUpload compare
 // what is stored with what was sent before they report success or failure.
+//
+// Places: a bucket's region is learned from the store's refusal where the configuration
+// names none, and remembered. A configured region is never left.
+//
+// Access: keys of the configuration, or with EnvAuth the sources of the AWS tools (see
+// findCredentials), or none. Nothing is needed beyond ListBucket, GetObject, PutObject,
+// PutObjectAcl and DeleteObject, but for what has its own method here: ListUploads,
+// AbortUpload, Restore, and those of Client.
 //
 // Stores differ: providers.go is the one table of how. What a store turns out not to
 // understand (conditions, quotes around an ETag, the second form of listings) is

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -151,4 +153,35 @@ func TestDocumentedPermissionsSufficeForAMount(t *testing.T) {
 	if e.must(err); !strings.Contains(strings.Join(found, " "), "dir/big dir/moved") {
 		t.Errorf("%q", found)
 	}
+}
+
+// Version 2 covers the bucket's name where the host has it, too.
+func TestSignatureV2WithTheBucketInTheHost(t *testing.T) {
+	e := newEnv(t, store{name: "ceph-v2", start: cephV2})
+	here, err := url.Parse(e.server.Endpoint)
+	e.must(err)
+	c := configOf(e.server)
+	c.Endpoint = "http://localhost:" + here.Port() // the name that the gateway knows itself by
+	no := false
+	c.ForcePathStyle = &no
+	c.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if want := e.name + ".localhost:" + here.Port(); address != want {
+			t.Errorf("a connection to %s instead of %s", address, want)
+		}
+		return (&net.Dialer{}).DialContext(ctx, network, here.Host)
+	}
+	b, err := connect(t, c).Bucket(e.name, "")
+	e.must(err)
+	e.must(b.Check(e.ctx))
+	_, err = b.Put(e.ctx, "a b/c+d", section([]byte("data")), object.PutOptions{})
+	e.must(err)
+	_, err = b.Copy(e.ctx, object.ID{Key: "a b/c+d"}, "copy", object.CopyOptions{})
+	e.must(err)
+	if got, err := readRange(e.ctx, b, object.ID{Key: "copy"}, 0, 4); err != nil || got != "data" {
+		t.Errorf("%q, %v", got, err)
+	}
+	id, err := b.CreateUpload(e.ctx, "k", object.PutOptions{})
+	e.must(err)
+	e.must(b.AbortUpload(e.ctx, "k", id))
+	e.must(b.DeleteMany(e.ctx, []string{"copy", "a b/c+d"}))
 }
