@@ -29,7 +29,7 @@ func MD5(ctx context.Context, ep Endpoint, f File) (string, error) {
 	if f.MD5 != "" {
 		return f.MD5, nil
 	}
-	if _, remote := ep.(*bucket); remote {
+	if f.Info.Key != "" {
 		if f.Info.Meta != nil {
 			return "", nil
 		}

@@ -75,7 +75,7 @@ func (r *runner) deleteList(ctx context.Context, ep Endpoint, list *spool) bool 
 		return false
 	}
 	before := r.errors
-	r.deleting = true
+	r.deleting = list.number > 0
 	batch := make([]File, 0, removeBatch)
 	for f, err := range list.all() {
 		if err != nil {
