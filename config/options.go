@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,7 +18,7 @@ type Option struct {
 	Default string   // what not setting it means; empty: nothing, or it depends
 	Choices []Choice // to choose from by number
 	Closed  bool     // a value that is none of Choices is wrong
-	Type    string   // "string", "bool" or "url"
+	Type    string   // "string", "bool", "int", "size" or "url"
 	// Secret values are not shown and not echoed.
 	Secret bool
 	// Advanced options are asked for only on request.
@@ -118,11 +119,22 @@ func (o Option) Check(value string) error {
 		if _, err := strconv.ParseBool(strings.ToLower(value)); err != nil {
 			return fmt.Errorf("%q is neither true nor false", value)
 		}
+	case "int":
+		if n, err := strconv.Atoi(value); err != nil || n < 1 {
+			return fmt.Errorf("%q is no number from 1 on", value)
+		}
+	case "size":
+		if !sizeForm.MatchString(value) {
+			return fmt.Errorf("%q is no size like 64Mi", value)
+		}
 	case "url":
 		return checkEndpoint(value)
 	}
 	return nil
 }
+
+// sizeForm is a size as rclone writes it; a bare number is of KiB.
+var sizeForm = regexp.MustCompile(`(?i)^[0-9]+(\.[0-9]+)?(b|[kmgtp](i|ib)?)?$`)
 
 // values lists the choices.
 func (o Option) values() string {

@@ -99,6 +99,8 @@ func TestChecksOfValues(t *testing.T) {
 		{"env_auth", "TRUE", ""}, {"env_auth", "perhaps", "neither true nor false"},
 		{"endpoint", "s3.example.org:9000", ""}, {"endpoint", "ftp://x", "http or https"}, {"endpoint", "a b", "a host"},
 		{"endpoint", "https://u:p@x", "may not have a user"}, {"endpoint", "http://", "a host"},
+		{"chunk_size", "64Mi", ""}, {"chunk_size", "5", ""}, {"chunk_size", "1.5GiB", ""}, {"chunk_size", "lots", "no size like"}, {"chunk_size", "1KB", "no size"},
+		{"upload_concurrency", "4", ""}, {"upload_concurrency", "0", "no number from 1"},
 		{"storage_class", "ANYTHING", ""}, {"region", "mars-1", ""},
 		{"secret_access_key", "a\x01b", "can't be printed"}, {"region", "\xff", "can't be printed"},
 	} {

@@ -24,7 +24,7 @@ type Passwords struct {
 	// them; one with blanks stands in double quotes, the quote itself doubled. No
 	// shell runs it. Empty: S3MOUNT_PASSWORD_COMMAND, RCLONE_PASSWORD_COMMAND.
 	Command string
-	// Prompt asks a person. Nil: there is nobody to ask.
+	// Prompt asks a person. Nil, or the error ErrNobody: there is nobody to ask.
 	Prompt func(ctx context.Context, question string) (secret.String, error)
 	// Tell shows a line to the person who is asked. May be nil.
 	Tell func(line string)
@@ -36,6 +36,9 @@ const (
 	// commandPatience is how long the command may take: it may itself ask somebody.
 	commandPatience = 5 * time.Minute
 )
+
+// ErrNobody is what Prompt returns if it finds that there is nobody to ask.
+var ErrNobody = errors.New("there is nobody to ask")
 
 // noPassword is the error for a file whose password nobody gives.
 func noPassword(path string) error {
@@ -77,7 +80,11 @@ func (p *Passwords) open(ctx context.Context, path string, box []byte) ([]byte, 
 		return nil, password, noPassword(path)
 	}
 	for range promptTries {
-		if password, err = p.Prompt(ctx, "Password of "+path+": "); err != nil {
+		password, err = p.Prompt(ctx, "Password of "+path+": ")
+		if errors.Is(err, ErrNobody) {
+			return nil, password, noPassword(path)
+		}
+		if err != nil {
 			return nil, password, &object.Error{Op: "read config", Key: path, Kind: object.KindCredentials, Err: err}
 		}
 		if text, ok := openBox(box, password); ok {

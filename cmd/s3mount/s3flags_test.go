@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"strings"
 	"testing"
 
@@ -55,6 +56,19 @@ func TestS3RemoteReadsEveryOption(t *testing.T) {
 		})
 		if !asked {
 			t.Errorf("s3remote does not look at %s", o.Name)
+		}
+	}
+}
+
+func TestConfigPageHasAllOptions(t *testing.T) {
+	page, err := os.ReadFile("../../docs/CONFIG.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range config.S3Options() {
+		row := "| `" + o.Name + "` | " + strings.ReplaceAll(o.Question(), "|", "\\|") + " |"
+		if !strings.Contains(string(page), row) {
+			t.Errorf("docs/CONFIG.md does not have the line\n%s", row)
 		}
 	}
 }

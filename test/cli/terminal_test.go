@@ -341,7 +341,7 @@ func TestDialogueWithRemotes(t *testing.T) {
 		{"storage_class> ", "OWN"}, {"y/e/d/a> ", "a"}, {"provider> ", "Ceph"}, {"session_token> ", "TOKEN"},
 	})
 	x.expect("profile> ")
-	for range 20 { // the rest of the advanced ones, whatever they are
+	for range 30 { // the rest of the advanced ones, whatever they are
 		x.enter("")
 	}
 	x.expect("Saved in") // the default of the review
