@@ -74,18 +74,30 @@ type BucketInfo struct {
 
 // ListBuckets returns the account's buckets in the order of their names.
 func (c *Client) ListBuckets(ctx context.Context) ([]BucketInfo, error) {
+	const op = "ListBuckets"
 	b := &Bucket{client: c}
-	var out *s3.ListBucketsOutput
-	err := b.do(ctx, call{op: "ListBuckets", trip: trip{xml: true}, try: func(ctx context.Context, _ bool) (err error) {
-		out, err = c.s3.ListBuckets(ctx, &s3.ListBucketsInput{})
-		return err
-	}})
-	if err != nil {
-		return nil, err
-	}
-	infos := make([]BucketInfo, 0, len(out.Buckets))
-	for _, x := range out.Buckets {
-		infos = append(infos, BucketInfo{Name: plainText(aws.ToString(x.Name)), Created: wholeSeconds(x.CreationDate)})
+	var infos []BucketInfo
+	in := &s3.ListBucketsInput{}
+	for {
+		var out *s3.ListBucketsOutput
+		err := b.do(ctx, call{op: op, trip: trip{xml: true}, try: func(ctx context.Context, _ bool) (err error) {
+			out, err = c.s3.ListBuckets(ctx, in, b.inRegion)
+			return err
+		}})
+		if err != nil {
+			return nil, err
+		}
+		for _, x := range out.Buckets {
+			infos = append(infos, BucketInfo{Name: plainText(aws.ToString(x.Name)), Created: wholeSeconds(x.CreationDate)})
+		}
+		next := aws.ToString(out.ContinuationToken)
+		if next == "" {
+			break
+		}
+		if next == aws.ToString(in.ContinuationToken) || len(out.Buckets) == 0 {
+			return nil, object.Errorf(object.KindOther, op, "", "the store's listing does not advance")
+		}
+		in.ContinuationToken = &next
 	}
 	slices.SortFunc(infos, func(a, b BucketInfo) int { return strings.Compare(a.Name, b.Name) })
 	return infos, nil

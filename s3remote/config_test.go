@@ -2,12 +2,10 @@ package s3remote
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/s3mount/s3mount/internal/secret"
 	"github.com/s3mount/s3mount/object"
@@ -160,31 +158,5 @@ func TestAnonymousRequestsAreNotSigned(t *testing.T) {
 	ok(t, err)
 	if got := s.request(1).Header.Get("Authorization"); got != "" {
 		t.Errorf("%q", got)
-	}
-}
-
-func TestBuckets(t *testing.T) {
-	s, b := serve(t, func(c *Config) { c.LocationConstraint = "eu" }, func(w http.ResponseWriter, r *request) {
-		switch {
-		case r.n == 1:
-		case r.n == 2:
-			refuse(w, 409, "BucketAlreadyOwnedByYou")
-		case r.n == 3:
-			refuse(w, 409, "BucketAlreadyExists")
-		default:
-			_, _ = io.WriteString(w, "<ListAllMyBucketsResult><Buckets><Bucket><Name>b2</Name></Bucket><Bucket><Name>b1</Name><CreationDate>2024-05-06T07:08:09.9Z</CreationDate></Bucket></Buckets></ListAllMyBucketsResult>")
-		}
-	})
-	ok(t, b.client.CreateBucket(t.Context(), "abc"))
-	if r := s.request(1); r.Method != http.MethodPut || r.URL.Path != "/abc" || !strings.Contains(string(r.body), "<LocationConstraint>eu<") {
-		t.Errorf("%v %s", r, r.body)
-	}
-	ok(t, b.client.CreateBucket(t.Context(), "abc"))
-	wantKind(t, b.client.CreateBucket(t.Context(), "abc"), object.KindExists)
-	wantKind(t, b.client.CreateBucket(t.Context(), "a/c"), object.KindInvalid)
-	got, err := b.client.ListBuckets(t.Context())
-	ok(t, err)
-	if len(got) != 2 || got[0].Name != "b1" || !got[1].Created.IsZero() || !got[0].Created.Equal(time.Date(2024, 5, 6, 7, 8, 9, 0, time.UTC)) {
-		t.Errorf("%+v", got)
 	}
 }

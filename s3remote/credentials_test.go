@@ -5,9 +5,11 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,7 +17,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/s3mount/s3mount/internal/secret"
 	"github.com/s3mount/s3mount/object"
@@ -266,4 +273,44 @@ func TestCallerThatGivesUpIsNotAnonymous(t *testing.T) {
 	cancel()
 	_, err := New(ctx, Config{EnvAuth: true})
 	wantKind(t, err, object.KindCredentials)
+}
+
+// flaky is a source of keys that fails a number of times.
+type flaky struct {
+	fails int
+	err   error
+}
+
+func (f *flaky) Retrieve(context.Context) (aws.Credentials, error) {
+	if f.fails--; f.fails >= 0 {
+		return aws.Credentials{}, f.err
+	}
+	return aws.Credentials{AccessKeyID: "FRESH", SecretAccessKey: "s"}, nil
+}
+
+// Temporary keys run out while a mount is at work. A source that cannot be reached for a
+// moment then must not fail an upload; one that says no fails it at once.
+func TestSourceOutOfReachIsAskedAgain(t *testing.T) {
+	status := func(code int) error {
+		return &smithyhttp.ResponseError{Response: &smithyhttp.Response{Response: &http.Response{StatusCode: code}}, Err: errors.New("refused")}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		for _, c := range []struct {
+			err   error
+			works bool
+		}{
+			{&net.OpError{Op: "dial", Err: errors.New("no route")}, true}, {io.ErrUnexpectedEOF, true}, {status(503), true}, {status(429), true},
+			{status(403), false}, {status(400), false}, {errors.New("the sign-on has expired"), false},
+		} {
+			s, b := serve(t, nil, func(w http.ResponseWriter, _ *request) { put(w, "e") })
+			b.client.s3 = s3.New(b.client.options(namedCredentials{&flaky{fails: 5, err: c.err}}))
+			_, err := b.Put(t.Context(), "k", section("data"), object.PutOptions{})
+			if c.works && (err != nil || s.count() != 1) {
+				t.Errorf("%v: %v", c.err, err)
+			}
+			if !c.works {
+				wantKind(t, err, object.KindCredentials)
+			}
+		}
+	})
 }

@@ -189,7 +189,12 @@ func (f *failures) join() error {
 	defer f.mu.Unlock()
 	errs := f.mu.errs
 	if f.mu.more > 0 {
-		errs = append(errs, &object.Error{Op: opDeleteMany, Kind: object.KindOf(errs[0]), Err: fmt.Errorf("and %d more keys", f.mu.more)})
+		op := opDeleteMany
+		var first *object.Error
+		if errors.As(errs[0], &first) {
+			op = first.Op
+		}
+		errs = append(errs, &object.Error{Op: op, Kind: object.KindOf(errs[0]), Err: fmt.Errorf("and %d more keys", f.mu.more)})
 	}
 	return errors.Join(errs...)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/s3mount/s3mount/object"
 )
@@ -37,6 +38,18 @@ type credentialsError struct{ err error }
 
 func (e *credentialsError) Error() string { return "find credentials: " + e.err.Error() }
 func (e *credentialsError) Unwrap() error { return e.err }
+
+// passing reports whether the source may just be out of reach for now: temporary keys
+// run out in the middle of a long upload, and their source may be busy then.
+func (e *credentialsError) passing() bool {
+	var answer *smithyhttp.ResponseError
+	if errors.As(e.err, &answer) {
+		status := answer.HTTPStatusCode()
+		return status >= 500 || status == http.StatusTooManyRequests
+	}
+	var nerr net.Error
+	return errors.As(e.err, &nerr) || errors.Is(e.err, io.EOF) || errors.Is(e.err, io.ErrUnexpectedEOF)
+}
 
 // oddAnswerError is a success that does not say what it must.
 type oddAnswerError struct{ problem string }
@@ -74,7 +87,10 @@ func judge(op, key, region string, err error) verdict {
 	case errors.As(err, &local):
 		e.Kind, e.Err = object.KindOf(local.err), local
 	case errors.As(err, &credentials):
-		e.Kind, e.Err = object.KindCredentials, credentials
+		e.Kind, e.Err, v.refused = object.KindCredentials, credentials, true // nothing was sent
+		if credentials.passing() {
+			v.retry = always
+		}
 	case errors.As(err, &odd):
 		e.Err, v.retry = odd, few
 	case errors.As(err, &badXML):
