@@ -51,6 +51,8 @@ func (g *globals) changeable(ctx context.Context) (*config.File, error) {
 
 // readable opens the config file to show it.
 func (g *globals) readable(ctx context.Context) (*config.File, error) {
+	ctx, done := g.untilSignal(ctx)
+	defer done()
 	path, err := config.Find(g.config, g.getenv)
 	if err != nil {
 		return nil, hinted(err, "make one with s3mount config, or name one with --config")
@@ -70,7 +72,15 @@ func (g *globals) change(ctx context.Context, f func(*config.File) error) error 
 	if err := f(file); err != nil {
 		return err
 	}
-	return file.Save()
+	return saved(file.Save())
+}
+
+// saved adds to the error of a Save what to do about it.
+func saved(err error) error {
+	if object.Is(err, object.KindPermission) {
+		return hinted(err, "your user needs the right to write into its folder")
+	}
+	return err
 }
 
 // bareName is a remote's name as an argument: "name:" is "name".

@@ -98,7 +98,7 @@ func kindOf(f *config.File, name string) string {
 // save writes the file, and says so.
 func (d *dialogue) save(done string) error {
 	if err := d.file.Save(); err != nil {
-		return err
+		return saved(err)
 	}
 	d.printf("%s Saved in %s\n\n", done, d.file.Path())
 	return nil

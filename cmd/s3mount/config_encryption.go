@@ -62,7 +62,7 @@ with RCLONE_PASSWORD_CHANGE=1 in its environment for the new one.`,
 			if err := f.SetPassword(password); err != nil {
 				return err
 			}
-			return f.Save()
+			return saved(f.Save())
 		},
 	}
 }

@@ -144,7 +144,7 @@ func newConfigTouchCmd(g *globals) *cobra.Command {
 			if _, err := os.Stat(f.Path()); err == nil {
 				return nil
 			}
-			return f.Save()
+			return saved(f.Save())
 		},
 	}
 }

@@ -13,7 +13,10 @@ import (
 
 	"github.com/creack/pty"
 
+	"github.com/s3mount/s3mount/config"
+	"github.com/s3mount/s3mount/internal/secret"
 	"github.com/s3mount/s3mount/test/mounts"
+	"github.com/s3mount/s3mount/test/s3fake"
 )
 
 // step is a prompt and what is typed then.
@@ -379,4 +382,72 @@ func TestDialogueWithRemotes(t *testing.T) {
 	}
 	remote := "type = s3\n%unknown = kept\nregion = eu-west-1\nendpoint =\nacl = private\naccess_key_id = AK\nsecret_access_key = SE\\/CRET\nserver_side_encryption = AES256\nstorage_class = OWN\nprovider = Ceph\nsession_token = TOKEN\n"
 	wantFile(t, path, "# mine\n[b]\n"+strings.Replace(remote, "%", "# odd\n", 1)+"\n[c]\n"+strings.Replace(remote, "%", "", 1))
+}
+
+// encrypted writes a config file with the remote "r" and a password.
+func encrypted(t *testing.T, endpoint, password string) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "x.conf")
+	text := "[r]\ntype = s3\nendpoint = " + endpoint + "\nregion = us-east-1\naccess_key_id = key\nsecret_access_key = secret\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := config.Load(t.Context(), path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.SetPassword(secret.New(password)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Save(); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// A mount asks for the password once, also one that goes to the background, where nobody
+// is to be asked.
+func TestMountAsksForThePassword(t *testing.T) {
+	s, err := s3fake.New(s3fake.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	path := encrypted(t, s.URL(), "pass word")
+	for _, args := range [][]string{{"mount"}, {"mount", "--daemon"}} {
+		home := t.TempDir()
+		if err := os.Mkdir(filepath.Join(home, "mnt"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		x := onTerminal(t, home, "xterm", append(args, "--config", path, "r:nosuch", filepath.Join(home, "mnt"))...)
+		x.expect("Password of " + path + ": ")
+		x.enter("pass word")
+		x.expect("no such bucket")
+		if code := x.end(); code != 1 {
+			t.Errorf("%v: exit code %d", args, code)
+		}
+		if out := x.seen.String(); strings.Contains(out, "pass word") || strings.Count(out, "Password of") != 1 {
+			t.Errorf("%v: it shows\n%s", args, out)
+		}
+	}
+}
+
+// Whoever waits for a password can be interrupted.
+func TestPasswordPromptThatIsBrokenOff(t *testing.T) {
+	path := encrypted(t, "http://127.0.0.1:1", "pass word")
+	for name, end := range map[string]func(x *terminal){
+		"ctrl-C": func(x *terminal) { io.WriteString(x.tty, "\x03") },
+		"a kill": func(x *terminal) { x.cmd.Process.Signal(syscall.SIGTERM) },
+	} {
+		for _, kind := range []string{"xterm", "dumb"} {
+			for _, args := range [][]string{{"config", "show"}, {"config", "delete", "r"}, {"mount", "--daemon", "r:b", t.TempDir()}} {
+				x := onTerminal(t, t.TempDir(), kind, append(args, "--config", path)...)
+				x.expect("Password of " + path + ": ")
+				end(x)
+				if code := x.end(); code != 1 {
+					t.Errorf("%s on %s, %v: exit code %d\n%s", name, kind, args, code, x.seen.String())
+				}
+			}
+		}
+	}
 }
