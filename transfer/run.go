@@ -70,7 +70,8 @@ type runner struct {
 
 func run(ctx context.Context, src, dst Endpoint, o Options, sync bool) (Summary, error) {
 	o = o.withDefaults()
-	if err := checkPlaces(src, dst, o.BackupDir, sync); err != nil {
+	_, listed := o.Filter.paths() // nothing is walked, so that nothing can be walked for ever
+	if err := checkPlaces(src, dst, o.BackupDir, sync, listed); err != nil {
 		return Summary{}, err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -376,17 +377,17 @@ func within(a, b Endpoint) bool {
 }
 
 // checkPlaces refuses what would copy a folder into itself, or delete its own source.
-func checkPlaces(src, dst, backup Endpoint, sync bool) error {
+func checkPlaces(src, dst, backup Endpoint, sync, listed bool) error {
 	switch {
 	case within(src, dst) && within(dst, src):
 		return object.Errorf(object.KindInvalid, "transfer", dst.String(), "source and destination are the same")
-	case within(dst, src):
+	case within(dst, src) && !listed:
 		return object.Errorf(object.KindInvalid, "transfer", dst.String(), "the destination is inside of the source %s", src)
-	case sync && within(src, dst):
+	case sync && within(src, dst) && !listed:
 		return object.Errorf(object.KindInvalid, "transfer", src.String(), "the source is inside of the destination %s, where sync would delete it", dst)
 	case backup != nil && (within(backup, dst) || within(dst, backup)):
 		return object.Errorf(object.KindInvalid, "transfer", backup.String(), "the backup folder and the destination must not lie in each other")
-	case backup != nil && within(backup, src):
+	case backup != nil && within(backup, src) && !listed:
 		return object.Errorf(object.KindInvalid, "transfer", backup.String(), "the backup folder is inside of the source")
 	}
 	return nil

@@ -73,7 +73,7 @@ func (j *job) check(ctx context.Context, from, to string, o *checkOptions) (err 
 	if err != nil {
 		return err
 	}
-	t, err := j.options(ctx, &o.transferFlags)
+	t, err := j.options(ctx, &o.transferFlags, &src, &dst)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,11 @@ func (j *job) check(ctx context.Context, from, to string, o *checkOptions) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	t.Checksum, t.Report = true, r.add
+	t.Checksum, t.Report = true, func(a transfer.Action) {
+		if !j.sideFailed(a, []*place{&src, &dst}) {
+			r.add(a)
+		}
+	}
 	s, err := transfer.Check(ctx, src.root, dst.root, o.oneWay, t)
 	return r.verdict(&src, &dst, s, err)
 }
@@ -222,7 +226,7 @@ func (r *checkReport) verdict(src, dst *place, s transfer.Summary, err error) er
 	case errors.As(err, &differ):
 		return fmt.Errorf("%s and %s differ: %s", src, dst, strings.Join(found, ", "))
 	case err != nil:
-		return ended(err)
+		return r.j.ended(err)
 	}
 	r.j.notice("%s and %s are the same: %s", src, dst, strings.Join(found, ", "))
 	return nil

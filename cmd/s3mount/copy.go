@@ -72,7 +72,7 @@ func (j *job) copy(ctx context.Context, from, to string, o *transferFlags, mirro
 			return coded(exitFatal, err)
 		}
 	}
-	t, err := j.options(ctx, o)
+	t, err := j.options(ctx, o, &src, &dst)
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (j *job) copy(ctx context.Context, from, to string, o *transferFlags, mirro
 	s, err := j.run(o, &t, func() (transfer.Summary, error) { return do(ctx, src.root, dst.root, t) })
 	switch {
 	case err != nil:
-		return ended(err)
+		return j.ended(err)
 	case o.errorOnNothing && s.Copied == 0 && s.Deleted == 0:
 		return coded(exitNothing, errors.New("no file had to be copied (--error-on-no-transfer)"))
 	}
@@ -108,26 +108,37 @@ func (j *job) run(o *transferFlags, t *transfer.Options, call func() (transfer.S
 	return s, err
 }
 
-// failuresError is the error of a call in which files failed, each of which was told. It
-// leaves the exit code to the first of them.
-type failuresError struct{ *transfer.Failures }
+// failuresError is the error of a call in which something failed. Files that failed were
+// told before; a side that could not be listed is told here.
+type failuresError struct {
+	*transfer.Failures // leaves the exit code to the first of them
+	sides              []error
+}
 
 func (e *failuresError) Error() string {
-	text := "1 error, which is told above"
-	if e.N > 1 {
-		text = fmt.Sprintf("%d errors, which are told above", e.N)
+	var texts []string
+	for _, err := range e.sides {
+		texts = append(texts, err.Error())
+	}
+	switch n := e.N - int64(len(e.sides)); {
+	case n == 1:
+		texts = append(texts, "1 error, which is told above")
+	case n > 1:
+		texts = append(texts, fmt.Sprintf("%d errors, which are told above", n))
 	}
 	if e.Kept {
-		text += "; nothing was deleted therefore"
+		texts = append(texts, "nothing was deleted therefore")
 	}
-	return text
+	return strings.Join(texts, "; ")
 }
 
 // ended is the error that a call of package transfer ends a command with.
-func ended(err error) error {
+func (j *job) ended(err error) error {
 	var f *transfer.Failures
 	if errors.As(err, &f) {
-		return &failuresError{f}
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		return &failuresError{f, j.mu.sides}
 	}
 	return withHint(err)
 }

@@ -38,7 +38,7 @@ func (j *job) delete(ctx context.Context, arg string, o *transferFlags) error {
 	if err != nil {
 		return err
 	}
-	t, err := j.options(ctx, o)
+	t, err := j.options(ctx, o, &p)
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (j *job) delete(ctx context.Context, arg string, o *transferFlags) error {
 		t.Filter.Files(p.file)
 	}
 	_, err = j.run(o, &t, func() (transfer.Summary, error) { return transfer.Delete(ctx, p.root, t) })
-	return ended(err)
+	return j.ended(err)
 }
 
 func newPurgeCmd(g *globals) *cobra.Command {
@@ -81,7 +81,7 @@ func (j *job) purge(ctx context.Context, arg string, o *transferFlags) error {
 	if err := refuseRoot(&p); err != nil {
 		return err
 	}
-	t, err := j.options(ctx, o)
+	t, err := j.options(ctx, o, &p)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (j *job) purge(ctx context.Context, arg string, o *transferFlags) error {
 	_, err = j.run(o, &t, func() (transfer.Summary, error) { return transfer.Purge(ctx, p.root, t) })
 	switch {
 	case err != nil:
-		return ended(err)
+		return j.ended(err)
 	case o.dryRun:
 		j.notice("would remove %s itself", &p)
 		return nil

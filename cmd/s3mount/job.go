@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -54,6 +55,10 @@ type job struct {
 	log     *slog.Logger
 	limiter *transfer.Limiter
 	remotes map[string]remote
+	mu      struct {
+		sync.Mutex
+		sides []error // why places could not be listed
+	}
 }
 
 // onFiles makes the RunE of a command on files. run gets a context that ends with the

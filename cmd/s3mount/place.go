@@ -190,10 +190,10 @@ func (p *place) path() string { return strings.TrimSuffix(p.remote.Path, "/") }
 
 // explain names the place in a failure, and adds what can be done about it.
 func (p *place) explain(err error) error {
-	if err == nil || p.local {
-		return err
+	if err == nil {
+		return nil
 	}
-	return withHint(fmt.Errorf("%s: %w", p, err))
+	return withHint(fmt.Errorf("%s: %w", p, brief(err)))
 }
 
 // fileHints tells what to do when a command on files fails.

@@ -83,8 +83,8 @@ func (o *transferFlags) validate() error {
 	return nil
 }
 
-// options makes the options of package transfer of the flags.
-func (j *job) options(ctx context.Context, o *transferFlags) (transfer.Options, error) {
+// options makes the options of package transfer of the flags, for a call on some places.
+func (j *job) options(ctx context.Context, o *transferFlags, places ...*place) (transfer.Options, error) {
 	filter, err := o.filter.build(j.input())
 	if err != nil {
 		return transfer.Options{}, err
@@ -94,8 +94,12 @@ func (j *job) options(ctx context.Context, o *transferFlags) (transfer.Options, 
 		SizeOnly: o.sizeOnly, Checksum: o.checksum, Update: o.update, IgnoreExisting: o.ignoreExisting,
 		IgnoreTimes: o.ignoreTimes, Immutable: o.immutable, ModifyWindow: o.modifyWindow,
 		DeleteExcluded: o.deleteExcluded, DryRun: o.dryRun, Retries: int(o.retries),
-		Report: func(a transfer.Action) { j.report(a, o.dryRun) },
-		Stats:  transfer.NewStats(), Log: j.log,
+		Report: func(a transfer.Action) {
+			if !j.sideFailed(a, places) {
+				j.report(a, o.dryRun)
+			}
+		},
+		Stats: transfer.NewStats(), Log: j.log,
 	}
 	if o.maxDelete.set {
 		t.MaxDelete = &o.maxDelete.n
@@ -111,6 +115,22 @@ func (j *job) options(ctx context.Context, o *transferFlags) (transfer.Options, 
 		t.BackupDir = p.root
 	}
 	return t, nil
+}
+
+// sideFailed keeps the failure to list a whole side for the end of the command.
+func (j *job) sideFailed(a transfer.Action, places []*place) bool {
+	if a.Op != transfer.OpFailed {
+		return false
+	}
+	for _, p := range places {
+		if a.Path == p.String() {
+			j.mu.Lock()
+			defer j.mu.Unlock()
+			j.mu.sides = append(j.mu.sides, p.explain(a.Err))
+			return true
+		}
+	}
+	return false
 }
 
 // report tells of one action that is done, would be done, or failed.
