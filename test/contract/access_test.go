@@ -185,3 +185,19 @@ func TestSignatureV2WithTheBucketInTheHost(t *testing.T) {
 	e.must(b.AbortUpload(e.ctx, "k", id))
 	e.must(b.DeleteMany(e.ctx, []string{"copy", "a b/c+d"}))
 }
+
+// The seed's name for version 4 on a clone works on every store, whatever its region.
+func TestOtherV4Signature(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		c := configOf(e.server)
+		c.Region = "other-v4-signature"
+		b, err := connect(t, c).Bucket(e.name, "")
+		e.must(err)
+		_, err = b.Put(e.ctx, "k", section([]byte("data")), object.PutOptions{})
+		e.must(err)
+		e.must(b.Check(e.ctx))
+		if got, err := readRange(e.ctx, b, object.ID{Key: "k"}, 0, 4); err != nil || got != "data" {
+			t.Errorf("%q, %v", got, err)
+		}
+	})
+}
