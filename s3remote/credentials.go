@@ -18,7 +18,7 @@ const (
 	// instance, and nothing answers there.
 	roleTimeout = 2 * time.Second
 	// sourceTimeout bounds how long another source of credentials may take: a sign-on
-	// service, a program, a container's agent.
+	// service, a program, a container's service.
 	sourceTimeout = 30 * time.Second
 )
 
@@ -31,7 +31,7 @@ const (
 //  3. a web identity: AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN
 //  4. the shared files, profile AWS_PROFILE or "default": keys, roles, web identity, SSO,
 //     a program (credential_process)
-//  5. a container's agent: AWS_CONTAINER_CREDENTIALS_FULL_URI or …_RELATIVE_URI
+//  5. a container's credentials service: AWS_CONTAINER_CREDENTIALS_FULL_URI or …_RELATIVE_URI
 //  6. the role of an EC2 instance
 //
 // and no credentials where there is none. A source that is there but fails is an error.

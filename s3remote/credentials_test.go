@@ -52,8 +52,8 @@ func file(t *testing.T, path, text string) {
 	ok(t, os.WriteFile(path, []byte(text), 0o600))
 }
 
-// agent is a service on this machine that gives credentials.
-func agent(t *testing.T, handle http.HandlerFunc) string {
+// localService is a service on this machine that gives credentials.
+func localService(t *testing.T, handle http.HandlerFunc) string {
 	t.Helper()
 	web := httptest.NewServer(handle)
 	t.Cleanup(web.Close)
@@ -84,7 +84,7 @@ func wantKey(t *testing.T, change func(*Config), id, token string) {
 	}
 }
 
-// credentialsJSON is how a container's agent and a program answer.
+// credentialsJSON is how a container's service and a program answer.
 func credentialsJSON(id string) string {
 	return fmt.Sprintf(`{"Version":1,"AccessKeyId":%q,"SecretAccessKey":"s","Token":"tok-%[2]s","SessionToken":"tok-%[2]s","Expiration":%q}`,
 		id, id, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
@@ -148,7 +148,7 @@ func TestCredentialProcess(t *testing.T) {
 
 func TestContainerCredentials(t *testing.T) {
 	bare(t)
-	url := agent(t, func(w http.ResponseWriter, r *http.Request) {
+	url := localService(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "secret" {
 			w.WriteHeader(403)
 			return
@@ -166,7 +166,7 @@ func TestContainerCredentials(t *testing.T) {
 func TestWebIdentity(t *testing.T) {
 	home := bare(t)
 	file(t, filepath.Join(home, "token"), "web-token")
-	url := agent(t, func(w http.ResponseWriter, r *http.Request) {
+	url := localService(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.FormValue("Action") != "AssumeRoleWithWebIdentity" || r.FormValue("WebIdentityToken") != "web-token" || r.FormValue("RoleArn") != "arn:aws:iam::1:role/x" {
 			w.WriteHeader(400)
 			return
@@ -183,7 +183,7 @@ func TestWebIdentity(t *testing.T) {
 
 func TestSingleSignOn(t *testing.T) {
 	home := bare(t)
-	url := agent(t, func(w http.ResponseWriter, r *http.Request) {
+	url := localService(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/federation/credentials" || r.Header.Get("X-Amz-Sso_bearer_token") != "sso-token" {
 			w.WriteHeader(401)
 			return
@@ -202,7 +202,7 @@ func TestSingleSignOn(t *testing.T) {
 
 // instance answers as an EC2 instance with a role does, to version 2 of its protocol.
 func instance(t *testing.T, role string) string {
-	return agent(t, func(w http.ResponseWriter, r *http.Request) {
+	return localService(t, func(w http.ResponseWriter, r *http.Request) {
 		const path = "/latest/meta-data/iam/security-credentials/"
 		switch {
 		case r.Method == http.MethodPut && r.URL.Path == "/latest/api/token":
@@ -244,7 +244,7 @@ func (l *logged) Write(p []byte) (int, error) {
 // With no source at all, requests are not signed, and one line says so. A machine that
 // is no instance must not cost more than a moment.
 func TestNoCredentialsAnywhere(t *testing.T) {
-	silent := agent(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	silent := localService(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	for name, endpoint := range map[string]string{
 		"nobody listens": "http://127.0.0.1:1", "nobody answers": silent, "no role": instance(t, ""), "disabled": "",
 	} {

@@ -62,7 +62,7 @@ func TestAnonymousOnAPublicBucket(t *testing.T) {
 // documentation says that sync needs, and nothing else.
 func (e *env) limited() (servers.Server, string, *s3remote.Client, *s3remote.Bucket) {
 	e.Helper()
-	server, token := temporary(e.T, e.server, seedPolicy(e.name))
+	server, token := temporary(e.T, e.server, documentedPolicy(e.name))
 	c := configOf(server)
 	c.SessionToken, c.ACL = secret.New(token), "private"
 	client := connect(e.T, c)
@@ -186,7 +186,7 @@ func TestSignatureV2WithTheBucketInTheHost(t *testing.T) {
 	e.must(b.DeleteMany(e.ctx, []string{"copy", "a b/c+d"}))
 }
 
-// The seed's name for version 4 on a clone works on every store, whatever its region.
+// The name that configurations have for version 4 on a clone works on every store, whatever its region.
 func TestOtherV4Signature(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		c := configOf(e.server)

@@ -19,9 +19,9 @@ import (
 // What s3mount has no use for, but its tests have: setting a bucket's policy, and
 // temporary keys that are bound by one. Both are single requests, signed here.
 
-// seedPolicy grants what the documentation says that sync needs, and nothing else.
+// documentedPolicy grants what the documentation says that sync needs, and nothing else.
 // PutObjectAcl is missing: MinIO does not know it, and takes PutObject for both.
-func seedPolicy(bucket string) string {
+func documentedPolicy(bucket string) string {
 	return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:ListBucket","s3:DeleteObject","s3:GetObject","s3:PutObject"],
 "Resource":["arn:aws:s3:::%[1]s/*","arn:aws:s3:::%[1]s"]}]}`, bucket)
 }
