@@ -114,3 +114,21 @@ func TestRefusedUploadIsAnErrorOfClose(t *testing.T) {
 	}
 	m.fail = nil
 }
+
+// rclone keeps an object's MD5 in its metadata where the ETag is none.
+func TestSumOfTheOldContentIsNotStoredWithTheNew(t *testing.T) {
+	m := newMemStore()
+	m.put("f", "old content", object.Meta{object.MetaMD5: "1B2M2Y8AsgTpgAmY7PhCfg==", "other": "kept"})
+	w := newWorld(t, m)
+	w.setMode("f", 0o600)
+	if info, _ := m.Head(w.ctx(), "f"); info.Meta[object.MetaMD5] == "" {
+		t.Error("the sum of the same content is gone after chmod")
+	}
+	h := w.open("f", true)
+	w.writeAt(h, "new", 0)
+	w.closeFile(h)
+	info, _ := m.Head(w.ctx(), "f")
+	if sum, ok := info.Meta[object.MetaMD5]; ok || info.Meta["other"] != "kept" {
+		t.Errorf("the sum is %q in %v", sum, info.Meta)
+	}
+}
