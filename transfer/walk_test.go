@@ -3,6 +3,7 @@ package transfer
 import (
 	"fmt"
 	"io/fs"
+	"iter"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -12,7 +13,6 @@ import (
 	"testing"
 
 	"github.com/s3mount/s3mount/object"
-	"github.com/s3mount/s3mount/test/s3fake"
 )
 
 // randomKeys makes keys whose folders differ much in size, with names around "/".
@@ -54,7 +54,7 @@ func TestWalkYieldsEveryKeyInOrder(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 1))
-	for round := range 12 {
+	for round := range 4 {
 		s := newStore(t)
 		keys := randomKeys(rnd, 400)
 		for _, k := range keys {
@@ -126,17 +126,21 @@ func TestRequestsOfAWalk(t *testing.T) {
 		{"2,000 folders of 10", 2000, 10, 20, 25},
 		{"10 folders of 5,000", 10, 5000, 50, 70},
 	} {
-		s := newStore(t)
+		s := &listStore{page: 1000}
 		for i := range c.folders {
-			s.b().AddVirtual(s3fake.Virtual{Prefix: fmt.Sprintf("p/%04d/", i), N: c.each})
+			for j := range c.each {
+				s.keys = append(s.keys, fmt.Sprintf("p/%04d/%05d", i, j))
+			}
 		}
+		ep, _ := NewBucket(s, "p", BucketOptions{})
 		for _, fast := range []bool{true, false} {
-			s.ResetStats()
-			if n := len(collect(t, s.at("p"), WalkOptions{Fast: fast})); n != c.folders*c.each {
+			s.requests.Store(0)
+			s.peak.Store(0)
+			if n := len(collect(t, ep, WalkOptions{Fast: fast})); n != c.folders*c.each {
 				t.Errorf("%s: %d keys", c.name, n)
 			}
-			got := s.Stats().Total()
-			t.Logf("%s, fast=%v: %d requests, %d at a time", c.name, fast, got, s.Stats().Peak)
+			got := s.requests.Load()
+			t.Logf("%s, fast=%v: %d requests, %d at a time", c.name, fast, got, s.peak.Load())
 			if want := map[bool]int64{true: c.flat, false: c.shards}[fast]; got > want {
 				t.Errorf("%s, fast=%v: %d requests, want at most %d", c.name, fast, got, want)
 			}
@@ -144,30 +148,90 @@ func TestRequestsOfAWalk(t *testing.T) {
 	}
 }
 
-func TestAMillionKeysAreWalkedInLittleMemory(t *testing.T) {
-	s := newStore(t)
-	for i := range 100 {
-		s.b().AddVirtual(s3fake.Virtual{Prefix: fmt.Sprintf("p/%02d/", i), N: 3000})
-	}
-	var before, now runtime.MemStats
+// heldMemory calls next until it is false, and returns the most bytes that were held
+// meanwhile.
+func heldMemory(next func() bool) uint64 {
+	var m runtime.MemStats
 	runtime.GC()
-	runtime.ReadMemStats(&before)
-	n, most := 0, uint64(0)
-	for _, err := range s.at("p").Walk(t.Context(), WalkOptions{}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n++; n%20_000 == 0 {
+	runtime.ReadMemStats(&m)
+	before, most := m.HeapAlloc, uint64(0)
+	for n := 0; next(); n++ {
+		if n%250_000 == 0 {
 			runtime.GC()
-			runtime.ReadMemStats(&now)
-			most = max(most, now.HeapAlloc-min(now.HeapAlloc, before.HeapAlloc))
+			runtime.ReadMemStats(&m)
+			most = max(most, m.HeapAlloc-min(m.HeapAlloc, before))
 		}
 	}
-	equal(t, "keys", n, 300_000)
-	if most > 60<<20 {
-		t.Errorf("%d MB were held", most>>20)
+	return most
+}
+
+func TestAMillionKeysAreJoinedInLittleMemory(t *testing.T) {
+	s := &listStore{page: 1000}
+	for i := range 1_000_000 {
+		s.keys = append(s.keys, fmt.Sprintf("p/%03d/%d", i/3000, 100_000+i))
 	}
-	t.Logf("%d MB, with the server's", most>>20)
+	for _, fast := range []bool{true, false} {
+		ep, _ := NewBucket(s, "p", BucketOptions{})
+		walk := func() iter.Seq2[File, error] { return ep.Walk(t.Context(), WalkOptions{Fast: fast}) }
+		next, stop := iter.Pull2(Merge(walk(), walk()))
+		n := 0
+		most := heldMemory(func() bool {
+			p, err, ok := next()
+			if err != nil || ok && (p.Src == nil || p.Dst == nil) {
+				t.Fatalf("%v, %+v", err, p)
+			}
+			n++
+			return ok
+		})
+		stop()
+		equal(t, "pairs", n-1, len(s.keys))
+		t.Logf("fast=%v: %d MB held", fast, most>>20)
+		if most > 80<<20 {
+			t.Errorf("fast=%v: %d MB were held", fast, most>>20)
+		}
+	}
+}
+
+func TestAWalkThatIsLeftEndsItsRequests(t *testing.T) {
+	s := &listStore{page: 10, wait: make(chan struct{}, 3)}
+	for i := range 1000 {
+		s.keys = append(s.keys, fmt.Sprintf("%03d/x", i))
+	}
+	for range 3 {
+		s.wait <- struct{}{}
+	}
+	ep, _ := NewBucket(s, "", BucketOptions{Checkers: 4})
+	for range ep.Walk(t.Context(), WalkOptions{}) {
+		break
+	}
+	equal(t, "under way", s.now.Load(), 0)
+	if peak := s.peak.Load(); peak > 4 {
+		t.Errorf("%d requests at a time", peak)
+	}
+}
+
+func TestAFailedShardEndsTheWalkInItsPlace(t *testing.T) {
+	s := &listStore{page: 10}
+	for i := range 1000 {
+		s.keys = append(s.keys, fmt.Sprintf("%03d/x", i))
+	}
+	s.broken = func(n int64) error {
+		if n == 20 {
+			return object.Errorf(object.KindPermission, "list", "", "")
+		}
+		return nil
+	}
+	ep, _ := NewBucket(s, "", BucketOptions{})
+	n, failed := 0, error(nil)
+	for f, err := range ep.Walk(t.Context(), WalkOptions{}) {
+		if failed = err; err == nil && f.Path != s.keys[n] {
+			t.Fatalf("%q, want %q", f.Path, s.keys[n])
+		}
+		n++
+	}
+	if !object.Is(failed, object.KindPermission) || n == 1001 {
+		t.Errorf("%d files, then %v", n, failed)
+	}
 }
 
 func TestLocalWalkHasTheOrderOfKeys(t *testing.T) {
