@@ -20,8 +20,17 @@
 // not replaced.
 //
 // The environment goes before the file: RCLONE_CONFIG_HOME_ENDPOINT is the endpoint
-// of the remote "home", and a remote may live in the environment alone. Options on
-// the command line ("home,region=eu-1:bucket") go before both.
+// of the remote "home", RCLONE_S3_ENDPOINT that of all, and a remote may live in the
+// environment alone. Flags go before both, and options within a path
+// ("home,region=eu-1:bucket") before all.
+//
+// A File can be changed (edit.go) and saved. It is kept as lines, so that what a change
+// is not about stays as it was written. Save replaces the file on disk in one step, and
+// refuses if somebody else changed it since it was read. A file may be encrypted with a
+// password, in rclone's way (crypt.go).
+//
+// options_s3.go is the one table of a remote's options: questions, flags, checks and
+// docs are made of it.
 //
 // Values are kept as secret.String: a File or Remote that is printed or logged by
 // mistake shows none of them. Errors name files, lines and keys, never values.
