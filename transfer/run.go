@@ -85,7 +85,6 @@ func run(ctx context.Context, src, dst Endpoint, o Options, sync bool) (Summary,
 func (r *runner) run(ctx context.Context) error {
 	r.last = r.o.Retries == 1
 	r.pass(ctx, r.pairs(ctx))
-	r.o.Stats.listed.Store(true)
 	for try := 2; try <= r.o.Retries && len(r.again) > 0 && ctx.Err() == nil; try++ {
 		r.last = try == r.o.Retries
 		again := r.again
@@ -179,6 +178,7 @@ func (r *runner) pass(ctx context.Context, pairs iter.Seq2[Pair, error]) {
 	r.plan(ctx, pairs, checks, work)
 	close(checks)
 	checking.Wait()
+	r.o.Stats.listed.Store(true) // all work is known
 	close(work)
 	acting.Wait()
 }
