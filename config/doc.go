@@ -20,9 +20,9 @@
 // not replaced.
 //
 // The environment goes before the file: RCLONE_CONFIG_HOME_ENDPOINT is the endpoint
-// of the remote "home", RCLONE_S3_ENDPOINT that of all, and a remote may live in the
-// environment alone. Flags go before both, and options within a path
-// ("home,region=eu-1:bucket") before all.
+// of the remote "home", and a remote may live in the environment alone.
+// RCLONE_S3_ENDPOINT, the endpoint of all remotes, goes before that; flags go before
+// the environment, and options within a path ("home,region=eu-1:bucket") before all.
 //
 // A File can be changed (edit.go) and saved. It is kept as lines, so that what a change
 // is not about stays as it was written. Save replaces the file on disk in one step, and

@@ -200,9 +200,10 @@ func (r *Remote) Get(key string) string {
 func (r *Remote) Secret(key string) secret.String { return secret.New(r.Get(key)) }
 
 // Lookup returns the value of an option, and whether it is set. The first of these
-// that has it wins, as with rclone 1.76: the connection string, a flag, the variable
-// of this remote (RCLONE_CONFIG_NAME_KEY), the variable of all S3 remotes
-// (S3MOUNT_S3_KEY, RCLONE_S3_KEY), the file.
+// that has it wins, as with rclone 1.76: the connection string, a flag, the variable of
+// all S3 remotes (S3MOUNT_S3_KEY, RCLONE_S3_KEY), that of this remote
+// (RCLONE_CONFIG_NAME_KEY), the file. That the general variable goes before the special
+// one is not what rclone's documentation says; test/rclone asks the program.
 func (r *Remote) Lookup(key string) (string, bool) {
 	if v, ok := r.options[key]; ok {
 		return v.Reveal(), true
@@ -230,11 +231,11 @@ func (r *Remote) variables(key string) []string {
 		return nil
 	}
 	var names []string
-	if r.file != nil {
-		names = append(names, envName(r.name, key))
-	}
 	if _, ok := S3Option(key); ok {
 		names = append(names, "S3MOUNT_S3_"+strings.ToUpper(key), "RCLONE_S3_"+strings.ToUpper(key))
+	}
+	if r.file != nil {
+		names = append(names, envName(r.name, key))
 	}
 	return names
 }

@@ -12,9 +12,9 @@ func TestWhereAValueComesFrom(t *testing.T) {
 		apply func(f *File, p *RemotePath, flags map[string]string, env map[string]string)
 	}{
 		{"file", func(f *File, _ *RemotePath, _, _ map[string]string) { f.Set("r", "region", "file") }},
+		{"remote's env", func(_ *File, _ *RemotePath, _, env map[string]string) { env["RCLONE_CONFIG_R_REGION"] = "remote's env" }},
 		{"RCLONE_S3", func(_ *File, _ *RemotePath, _, env map[string]string) { env["RCLONE_S3_REGION"] = "RCLONE_S3" }},
 		{"S3MOUNT_S3", func(_ *File, _ *RemotePath, _, env map[string]string) { env["S3MOUNT_S3_REGION"] = "S3MOUNT_S3" }},
-		{"remote's env", func(_ *File, _ *RemotePath, _, env map[string]string) { env["RCLONE_CONFIG_R_REGION"] = "remote's env" }},
 		{"flag", func(_ *File, _ *RemotePath, flags, _ map[string]string) { flags["region"] = "flag" }},
 		{"connection string", func(_ *File, p *RemotePath, _, _ map[string]string) {
 			*p, _ = ParsePath(`r,region="connection string":b`)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -162,5 +163,53 @@ func TestAnEmptyEncryptedFile(t *testing.T) {
 	must(t, f.Save())
 	if out := rclone(t, path, []string{"RCLONE_CONFIG_PASS=" + password}, "config", "dump"); strings.TrimSpace(out) != "{}" {
 		t.Errorf("got %s", out)
+	}
+}
+
+// port is where a remote's endpoint leads; nothing listens there.
+var port = regexp.MustCompile(`127\.0\.0\.1:([1-9])\b`)
+
+// A value that is set in several ways is the same one to both programs.
+func TestValuesComeFromWhereRcloneTakesThem(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.conf")
+	must(t, os.WriteFile(path, []byte("[r]\ntype = s3\nprovider = Other\nendpoint = http://127.0.0.1:1\n"), 0o600))
+	const general, special = "RCLONE_S3_ENDPOINT", "RCLONE_CONFIG_R_ENDPOINT"
+	const flag, inPath = "http://127.0.0.1:4", `r,endpoint="http://127.0.0.1:5":b`
+	for _, c := range []struct {
+		place, flag string
+		env         map[string]string
+	}{
+		{place: "r:b"},
+		{place: "r:b", env: map[string]string{special: "http://127.0.0.1:2"}},
+		{place: "r:b", env: map[string]string{general: "http://127.0.0.1:3"}},
+		{place: "r:b", env: map[string]string{special: "http://127.0.0.1:2", general: "http://127.0.0.1:3"}},
+		{place: "r:b", env: map[string]string{general: "http://127.0.0.1:3"}, flag: flag},
+		{place: inPath, env: map[string]string{general: "http://127.0.0.1:3"}, flag: flag},
+	} {
+		run := exec.Command(servers.Tool(t, "rclone"), "--config", path, "--retries", "1", "--low-level-retries", "1", "lsd", c.place)
+		run.Env = []string{"HOME=" + filepath.Dir(path)}
+		for k, v := range c.env {
+			run.Env = append(run.Env, k+"="+v)
+		}
+		if c.flag != "" {
+			run.Args = append(run.Args, "--s3-endpoint", c.flag)
+		}
+		out, _ := run.CombinedOutput() // it fails: nobody listens
+		theirs := port.FindStringSubmatch(string(out))
+		if theirs == nil {
+			t.Fatalf("rclone tells no endpoint:\n%s", out)
+		}
+
+		f, err := config.Load(t.Context(), path, nil)
+		must(t, err)
+		f.Getenv = func(k string) string { return c.env[k] }
+		p, err := config.ParsePath(c.place)
+		must(t, err)
+		r, err := f.Open(p)
+		must(t, err)
+		r = r.WithFlags(func(key string) (string, bool) { return c.flag, c.flag != "" && key == "endpoint" })
+		if got := r.Get("endpoint"); !strings.HasSuffix(got, ":"+theirs[1]) {
+			t.Errorf("%+v: we take %s, rclone takes port %s", c, got, theirs[1])
+		}
 	}
 }
