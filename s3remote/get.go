@@ -25,7 +25,8 @@ const opGet = "GetObject"
 //
 // The body delivers the whole range or an error: when the connection breaks, stalls
 // or ends early, it goes on behind the last byte delivered, from the same version.
-// ctx governs the body too. The body is for one goroutine, and the caller closes it.
+// ctx governs the body too. The body is for one goroutine, and the caller closes it. It
+// has a method Info() object.Info, which saves a Head.
 func (b *Bucket) Get(ctx context.Context, id object.ID, r object.Range) (io.ReadCloser, error) {
 	if err := b.checkKey(ctx, opGet, id.Key); err != nil {
 		return nil, err
@@ -54,6 +55,26 @@ type reader struct {
 	err      error // what every further Read returns
 	patience patience
 	fresh    int64 // bytes since the last failure
+	info     object.Info
+}
+
+// Info returns what the answer told about the version beside the bytes: what Head does,
+// but for the Size, which is where the range ends. Its Meta is nil for an empty object
+// whose range the store refused.
+func (r *reader) Info() object.Info { return r.info }
+
+// getInfo is headInfo for the answer to a GET; size is where the range ends.
+func getInfo(key string, out *s3.GetObjectOutput, size int64) object.Info {
+	return object.Info{
+		Key:          key,
+		ETag:         bareETag(out.ETag),
+		Size:         size,
+		LastModified: wholeSeconds(out.LastModified),
+		StorageClass: storageClass(string(out.StorageClass)),
+		ContentType:  aws.ToString(out.ContentType),
+		Meta:         decodeMeta(out.Metadata),
+		OtherETag:    !plainETag(out.ServerSideEncryption, out.SSECustomerAlgorithm),
+	}
 }
 
 // settled is how many bytes must come after a failure until the pauses between
@@ -184,6 +205,7 @@ func (r *reader) accept(out *s3.GetObjectOutput) error {
 		r.id.ETag = etag
 	}
 	r.body = out.Body
+	r.info = getInfo(r.id.Key, out, max(0, r.end))
 	return nil
 }
 

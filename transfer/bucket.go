@@ -2,8 +2,6 @@ package transfer
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"io"
 	"strings"
@@ -43,20 +41,8 @@ type CrossCopier interface {
 // time and metadata. It saves a HEAD for each file that is fetched.
 type Informer interface{ Info() object.Info }
 
-// SumTeller is a Store that can tell whether an object's ETag is the MD5 sum of its
-// content: under some encryptions it looks like one and is none. It is asked when a sum
-// turns out to be another.
-type SumTeller interface {
-	ETagIsMD5(ctx context.Context, key string) (bool, error)
-}
-
-const (
-	// md5Key is the metadata that keeps the MD5 sum of an object of several parts: base64,
-	// as rclone has it.
-	md5Key = "md5chksum"
-	// maxKey is the longest key in bytes that S3 takes.
-	maxKey = 1024
-)
+// maxKey is the longest key in bytes that S3 takes.
+const maxKey = 1024
 
 // bucket is what is under a prefix of a Store as an Endpoint.
 type bucket struct {
@@ -104,25 +90,13 @@ func (b *bucket) key(op, path string) (string, error) {
 
 // file describes an object; its time is known only with its metadata.
 func (b *bucket) file(info object.Info) File {
+	info.OtherETag = info.OtherETag || b.noSums.Load()
 	f := File{Path: strings.TrimPrefix(info.Key, b.prefix), Size: info.Size, Info: info}
-	if !b.noSums.Load() {
-		f.MD5 = etagMD5(info.ETag)
-	}
+	f.MD5, _ = info.MD5()
 	if info.Meta != nil {
 		f.ModTime = infoTime(info)
-		if sum, err := base64.StdEncoding.DecodeString(info.Meta[md5Key]); err == nil && len(sum) == 16 && f.MD5 == "" {
-			f.MD5 = hex.EncodeToString(sum)
-		}
 	}
 	return f
-}
-
-// etagMD5 returns the MD5 sum that an ETag is, unless it is one of several parts.
-func etagMD5(etag string) string {
-	if b, err := hex.DecodeString(etag); err == nil && len(b) == 16 {
-		return strings.ToLower(etag)
-	}
-	return ""
 }
 
 func (b *bucket) Stat(ctx context.Context, path string) (File, error) {
@@ -204,17 +178,13 @@ func (c *bucketContent) Info(ctx context.Context) (object.Info, error) {
 }
 
 // doubted reports whether the MD5 sum that the file's ETag looks like is none, after it
-// was not the content's.
+// was not the content's: a listing does not tell that an object is encrypted.
 func (c *bucketContent) doubted(ctx context.Context) (bool, error) {
-	teller, ok := c.b.store.(SumTeller)
-	if !ok || c.b.noSums.Load() {
-		return c.b.noSums.Load(), nil
-	}
-	isSum, err := teller.ETagIsMD5(ctx, c.b.prefix+c.f.Path)
-	if err == nil && !isSum {
+	f, err := c.b.Stat(ctx, c.f.Path)
+	if err == nil && f.Info.OtherETag {
 		c.b.noSums.Store(true)
 	}
-	return !isSum, err
+	return f.Info.OtherETag, err
 }
 
 func (b *bucket) Remove(ctx context.Context, paths []string) error {

@@ -22,12 +22,13 @@ import (
 const (
 	minPart  = 5 << 20 // S3's least part that is not the last
 	maxParts = 10_000
+	// inMemory is the size in bytes up to which a file is held in memory while it goes.
+	inMemory = 16 << 20
 	// abortTime is how long giving up an upload may take after the call has ended.
 	abortTime = 30 * time.Second
 )
 
-// Put stores a small file by one request out of memory, so that what is sent is what was
-// read once, and a large one in parts, which show only when all are there and the source
+// Put stores a small file by one request, and a large one in parts, which show only when all are there and the source
 // has not changed.
 func (b *bucket) Put(ctx context.Context, name string, content Content, o PutOptions) (File, error) {
 	key, err := b.key("write", name)
@@ -40,7 +41,7 @@ func (b *bucket) Put(ctx context.Context, name string, content Content, o PutOpt
 	}
 	u := &upload{b: b, key: key, path: name, content: content, o: o, put: put, size: content.Size()}
 	var info object.Info
-	if u.size < b.o.Cutoff {
+	if _, local := content.(io.ReaderAt); u.size < b.o.Cutoff && (local || u.size <= inMemory) {
 		info, err = u.whole(ctx)
 	} else {
 		info, err = u.parts(ctx)
@@ -75,7 +76,7 @@ func describe(ctx context.Context, name string, content Content, o PutOptions) (
 		t = time.Now()
 	}
 	put.Meta = put.Meta.Clone()
-	delete(put.Meta, md5Key)
+	delete(put.Meta, object.MetaMD5)
 	put.Meta[mtime.Key] = mtime.Format(t)
 	put.ContentType = cmp.Or(put.ContentType, mime.TypeByExtension(path.Ext(name)), "application/octet-stream")
 	return put, nil
@@ -91,25 +92,41 @@ type upload struct {
 	size      int64
 }
 
-// whole sends the file by one request.
+// whole sends the file by one request, with its sum, so that the store refuses bytes
+// that are no longer those that were summed up.
 func (u *upload) whole(ctx context.Context) (object.Info, error) {
-	data, err := u.read(ctx, 0, u.size)
+	at, got, err := u.summed(ctx)
 	if err != nil {
 		return object.Info{}, err
 	}
-	sum := md5.Sum(data)
-	got := hex.EncodeToString(sum[:])
 	if err := u.check(ctx, got); err != nil {
 		return object.Info{}, err
 	}
 	if err := u.content.Unchanged(); err != nil {
 		return object.Info{}, err
 	}
-	u.o.MD5 = got
-	body := u.watch(bytes.NewReader(data), u.size)
+	u.o.MD5, u.put.MD5 = got, got
+	if u.b.noSums.Load() {
+		u.keepSum()
+	}
+	body := u.watch(at, u.size)
 	info, err := u.b.store.Put(ctx, u.key, io.NewSectionReader(body, 0, u.size), u.put)
 	body.end(err == nil)
+	if stale := u.content.Unchanged(); err != nil && stale != nil && ctx.Err() == nil {
+		err = stale // which is why the store refused it
+	}
 	return info, err
+}
+
+// summed returns the content and its MD5 sum: a small one out of memory.
+func (u *upload) summed(ctx context.Context) (io.ReaderAt, string, error) {
+	if at, ok := u.content.(io.ReaderAt); ok && u.size > inMemory {
+		got, err := contentMD5(ctx, u.content)
+		return at, got, err
+	}
+	data, err := u.read(ctx, 0, u.size)
+	sum := md5.Sum(data)
+	return bytes.NewReader(data), hex.EncodeToString(sum[:]), err
 }
 
 // check compares a sum with the one that is known of the source.
@@ -182,10 +199,15 @@ func (u *upload) sum(ctx context.Context) error {
 		}
 		u.o.MD5 = got
 	}
-	if raw, err := hex.DecodeString(u.o.MD5); err == nil && len(raw) == 16 {
-		u.put.Meta[md5Key] = base64.StdEncoding.EncodeToString(raw)
-	}
+	u.keepSum()
 	return nil
+}
+
+// keepSum writes the sum into the metadata, if it is known.
+func (u *upload) keepSum() {
+	if raw, err := hex.DecodeString(u.o.MD5); err == nil && len(raw) == md5.Size {
+		u.put.Meta[object.MetaMD5] = base64.StdEncoding.EncodeToString(raw)
+	}
 }
 
 // contentMD5 reads all of a content.

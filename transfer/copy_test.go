@@ -32,8 +32,11 @@ func TestUpAndDownAndNothingTheSecondTime(t *testing.T) {
 	equal(t, "sent again", s.Stats().Requests[s3fake.PutObject], 0)
 	equal(t, "requests", s.Stats().Total(), 6) // one listing, one HEAD a file
 
+	s.ResetStats()
 	must[Summary](t)(Copy(t.Context(), s.at("p"), down.ep(), Options{}))
 	equal(t, "tree", down.tree(), up.tree())
+	equal(t, "fetched", s.Stats().Requests[s3fake.GetObject], 4)
+	equal(t, "times asked for", s.Stats().Requests[s3fake.HeadObject], 1) // of the empty file
 	fi := must[os.FileInfo](t)(os.Stat(filepath.Join(down.dir, "dir/deep/c")))
 	equal(t, "time", fi.ModTime().UnixNano(), epoch.UnixNano())
 	s.ResetStats()

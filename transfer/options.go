@@ -107,8 +107,8 @@ type BucketOptions struct {
 	Name string
 	// Checkers is how many folders are listed at a time. Zero: 16.
 	Checkers int
-	// Cutoff is the size in bytes from which on files go up in parts. Smaller ones are
-	// held in memory while they go. Zero: 16 MiB.
+	// Cutoff is the size in bytes from which on files go up in parts. Smaller ones of up
+	// to 16 MiB are held in memory while they go. Zero: 16 MiB.
 	Cutoff int64
 	// PartSize is the least size of a part in bytes; it grows so that 10,000 parts
 	// hold the file. Zero: 16 MiB.
@@ -119,7 +119,8 @@ type BucketOptions struct {
 	// reading of them.
 	NoMD5 bool
 	// NoETagMD5 says that ETags are no MD5 sums even where they look like it: the store
-	// encrypts with keys of its own or the user's (aws:kms, SSE-C).
+	// encrypts with keys of its own or the user's (aws:kms, SSE-C). The sums of all files
+	// are then kept in their metadata.
 	NoETagMD5 bool
 }
 

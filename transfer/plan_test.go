@@ -13,7 +13,9 @@ import (
 
 func TestDecide(t *testing.T) {
 	t1, t2 := time.Unix(100, 0), time.Unix(200, 0)
-	f := func(size int64, t time.Time, md5 string) *File { return &File{Path: "p", Size: size, ModTime: t, MD5: md5} }
+	f := func(size int64, t time.Time, md5 string) *File {
+		return &File{Path: "p", Size: size, ModTime: t, MD5: md5}
+	}
 	never := time.Time{}
 	asked, summed, all := known{times: true}, known{sums: true}, known{true, true}
 	for _, c := range []struct {
