@@ -46,7 +46,22 @@ func (c *Client) copyLimits() copyLimits {
 // If such a store's object changed in between, dst has the newer version and the
 // error is of KindStale.
 func (b *Bucket) Copy(ctx context.Context, src object.ID, dst string, o object.CopyOptions) (object.Info, error) {
-	c, err := b.planCopy(ctx, src, dst, o)
+	return b.copyFrom(ctx, b, src, dst, o)
+}
+
+// CopyFrom is Copy from another Bucket of the same Client. Of anything else that it is
+// given, ok is false, and nothing is done.
+func (b *Bucket) CopyFrom(ctx context.Context, from any, src object.ID, dst string, o object.CopyOptions) (_ object.Info, ok bool, err error) {
+	other, ok := from.(*Bucket)
+	if !ok || other.client != b.client {
+		return object.Info{}, false, nil
+	}
+	info, err := b.copyFrom(ctx, other, src, dst, o)
+	return info, true, err
+}
+
+func (b *Bucket) copyFrom(ctx context.Context, from *Bucket, src object.ID, dst string, o object.CopyOptions) (object.Info, error) {
+	c, err := b.planCopy(ctx, from, src, dst, o)
 	if err != nil {
 		return object.Info{}, err
 	}
@@ -67,7 +82,8 @@ func (b *Bucket) Copy(ctx context.Context, src object.ID, dst string, o object.C
 
 // copying is a copy under way.
 type copying struct {
-	b      *Bucket
+	b      *Bucket // of the copy
+	from   *Bucket // of the source
 	src    object.ID
 	dst    string
 	o      object.CopyOptions
@@ -77,8 +93,8 @@ type copying struct {
 }
 
 // planCopy checks the arguments, and looks at the source where that is needed.
-func (b *Bucket) planCopy(ctx context.Context, src object.ID, dst string, o object.CopyOptions) (*copying, error) {
-	if err := b.checkKey(ctx, opCopy, src.Key); err != nil {
+func (b *Bucket) planCopy(ctx context.Context, from *Bucket, src object.ID, dst string, o object.CopyOptions) (*copying, error) {
+	if err := from.checkKey(ctx, opCopy, src.Key); err != nil {
 		return nil, err
 	}
 	if err := b.checkNewKey(ctx, opCopy, dst); err != nil {
@@ -91,7 +107,7 @@ func (b *Bucket) planCopy(ctx context.Context, src object.ID, dst string, o obje
 	if err != nil {
 		return nil, err
 	}
-	c := &copying{b: b, src: src, dst: dst, o: o, size: o.Size, meta: meta}
+	c := &copying{b: b, from: from, src: src, dst: dst, o: o, size: o.Size, meta: meta}
 	if o.Meta != nil || o.Size > b.limits.whole || c.unguarded() {
 		if err := c.look(ctx); err != nil {
 			return nil, err
@@ -106,9 +122,14 @@ func (c *copying) unguarded() bool {
 	return c.src.ETag != "" && c.b.client.quirks.copyCond == checked
 }
 
+// ontoItself reports whether the source is what the copy replaces.
+func (c *copying) ontoItself() bool {
+	return c.from.name == c.b.name && c.from.prefix+c.src.Key == c.b.prefix+c.dst
+}
+
 // look asks for the source, and checks that it is the version asked for.
 func (c *copying) look(ctx context.Context) error {
-	out, err := c.b.head(ctx, c.src.Key)
+	out, err := c.from.head(ctx, c.src.Key)
 	if err != nil {
 		return err
 	}
@@ -139,7 +160,7 @@ func (c *copying) whole(ctx context.Context) (object.Info, error) {
 	}
 	err := c.b.do(ctx, call{op: opCopy, key: c.dst, trip: trip{xml: true, slow: true}, try: func(ctx context.Context, lost bool) error {
 		err := c.sendIf(ctx, send)
-		if lost && refusal(err) == object.KindConflict && c.src.Key == c.dst {
+		if lost && refusal(err) == object.KindConflict && c.ontoItself() {
 			// A copy onto itself may change the ETag, and so stand in its own way.
 			if found, herr := c.b.Head(ctx, c.dst); herr == nil && found.Size == c.size && maps.Equal(found.Meta, c.o.Meta) {
 				info, err = found, nil
@@ -147,7 +168,7 @@ func (c *copying) whole(ctx context.Context) (object.Info, error) {
 		}
 		return err
 	}})
-	if err == nil && c.unguarded() && info.ETag != c.src.ETag && c.src.Key != c.dst {
+	if err == nil && c.unguarded() && info.ETag != c.src.ETag && !c.ontoItself() {
 		err = c.look(ctx)
 	}
 	return info, err
@@ -171,7 +192,7 @@ func (c *copying) sendIf(ctx context.Context, send func(context.Context, *string
 	if refusal(err) != object.KindConflict {
 		return err
 	}
-	if found, herr := c.b.Head(ctx, c.src.Key); herr != nil || found.ETag != c.src.ETag {
+	if found, herr := c.from.Head(ctx, c.src.Key); herr != nil || found.ETag != c.src.ETag {
 		return err
 	}
 	err = send(ctx, form(!now))
@@ -238,7 +259,7 @@ func (c *copying) finalMeta() object.Meta {
 
 // copySource returns the header that names the source.
 func (c *copying) copySource() *string {
-	s := c.b.name + "/" + escapeKey(c.b.prefix+c.src.Key)
+	s := c.from.name + "/" + escapeKey(c.from.prefix+c.src.Key)
 	return &s
 }
 

@@ -60,6 +60,18 @@ func (b *newBucket) Copy(ctx context.Context, src object.ID, dst string, o objec
 	return withBucket(ctx, b, func() (object.Info, error) { return b.Bucket.Copy(ctx, src, dst, o) })
 }
 
+// CopyFrom is Copy from another bucket of the remote.
+func (b *newBucket) CopyFrom(ctx context.Context, from any, src object.ID, dst string, o object.CopyOptions) (_ object.Info, ok bool, err error) {
+	if other, is := from.(*newBucket); is {
+		from = other.Bucket
+	}
+	info, err := withBucket(ctx, b, func() (info object.Info, err error) {
+		info, ok, err = b.Bucket.CopyFrom(ctx, from, src, dst, o)
+		return info, err
+	})
+	return info, ok, err
+}
+
 func (b *newBucket) CreateUpload(ctx context.Context, key string, o object.PutOptions) (string, error) {
 	return withBucket(ctx, b, func() (string, error) { return b.Bucket.CreateUpload(ctx, key, o) })
 }

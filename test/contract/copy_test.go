@@ -65,3 +65,27 @@ func TestCopyOfAnEmptyObject(t *testing.T) {
 		e.holds("dst", "")
 	})
 }
+
+func TestCopyFromAnotherBucketIsTheStoresWork(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		name := e.name + "-other"
+		e.must(e.client.CreateBucket(e.ctx, name))
+		other, err := e.client.Bucket(name, "below")
+		e.must(err)
+		src := e.put("a key/with ü", "data")
+		got, ok, err := other.CopyFrom(e.ctx, e.bucket, src.ID(), "dst", object.CopyOptions{Size: 4, Meta: object.Meta{"mtime": "9.5"}})
+		e.must(err)
+		info, err := other.Head(e.ctx, "dst")
+		e.must(err)
+		if !ok || got.ETag != info.ETag || info.Meta["mtime"] != "9.5" || info.Size != 4 {
+			t.Errorf("CopyFrom said %v, %+v, Head says %+v", ok, got, info)
+		}
+		stale := src.ID()
+		e.put("a key/with ü", "other")
+		_, _, err = other.CopyFrom(e.ctx, e.bucket, stale, "dst2", object.CopyOptions{Size: 4})
+		e.kind(err, object.KindStale)
+		if _, ok, err := other.CopyFrom(e.ctx, "no bucket", src.ID(), "dst", object.CopyOptions{}); ok || err != nil {
+			t.Errorf("from what is no bucket: %v, %v", ok, err)
+		}
+	})
+}
