@@ -70,8 +70,9 @@ const removeBatch = 1000
 // deleteList deletes files, and reports whether all of them are gone.
 func (r *runner) deleteList(ctx context.Context, ep Endpoint, list *spool) bool {
 	if most := r.o.MaxDelete; most != nil && list.number > *most {
-		r.finalFailure(Action{Op: OpFailed, Path: ep.String(), Err: object.Errorf(object.KindInvalid, "delete", ep.String(),
-			"%d files are to be deleted, and --max-delete allows %d: none was", list.number, *most)})
+		r.finalFailure(Action{Op: OpFailed, Path: ep.String(), Err: &object.Error{
+			Op: "delete", Key: ep.String(), Kind: object.KindInvalid, Err: &TooManyDeletes{list.number, *most},
+		}})
 		return false
 	}
 	before := r.errors

@@ -138,7 +138,12 @@ func (j *job) ended(err error) error {
 	if errors.As(err, &f) {
 		j.mu.Lock()
 		defer j.mu.Unlock()
-		return &failuresError{f, j.mu.sides}
+		err = &failuresError{f, j.mu.sides}
+		var most *transfer.TooManyDeletes
+		if errors.As(f, &most) {
+			return coded(exitFatal, err)
+		}
+		return err
 	}
 	return withHint(err)
 }
