@@ -51,6 +51,8 @@ type bucket struct {
 	o      BucketOptions
 	// noSums is set when ETags that look like MD5 sums turn out to be none.
 	noSums atomic.Bool
+	// foreign is the store of the last source that the store could not copy from itself.
+	foreign atomic.Pointer[string]
 }
 
 // NewBucket returns the endpoint of what is under prefix in a store. prefix is empty or
@@ -266,8 +268,7 @@ func (b *bucket) SetModTime(ctx context.Context, f File, t time.Time) (File, err
 // that it is the same afterwards.
 func (b *bucket) ServerCopy(ctx context.Context, from Endpoint, f File, path string) (File, bool, error) {
 	src, ok := from.(*bucket)
-	cross, crosses := b.store.(CrossCopier)
-	if !ok || src.store.String() != b.store.String() && !crosses {
+	if !ok || !b.reaches(src) {
 		return File{}, false, nil
 	}
 	key, err := b.key("copy", path)
@@ -283,13 +284,28 @@ func (b *bucket) ServerCopy(ctx context.Context, from Endpoint, f File, path str
 	if src.store.String() == b.store.String() {
 		got, err = b.store.Copy(ctx, id, key, o)
 	} else {
-		got, ok, err = cross.CopyFrom(ctx, src.store, id, key, o)
+		got, ok, err = b.store.(CrossCopier).CopyFrom(ctx, src.store, id, key, o)
+	}
+	if !ok {
+		there := src.store.String()
+		b.foreign.Store(&there)
 	}
 	if !ok || err != nil {
 		return File{}, ok, err
 	}
 	got.Key, got.Size, got.Meta = key, info.Size, info.Meta
 	return b.file(got), true, nil
+}
+
+// reaches reports whether the store may be able to copy from another one.
+func (b *bucket) reaches(src *bucket) bool {
+	there := src.store.String()
+	if there == b.store.String() {
+		return true
+	}
+	foreign := b.foreign.Load()
+	_, crosses := b.store.(CrossCopier)
+	return crosses && (foreign == nil || *foreign != there)
 }
 
 // copyOptions are those of a copy of the version that f describes.

@@ -36,6 +36,9 @@ func Delete(ctx context.Context, ep Endpoint, o Options) (Summary, error) {
 // deleteExtra deletes what the source has not. Any failure before, and any side that was
 // not walked to its end, keeps everything.
 func (r *runner) deleteExtra(ctx context.Context) {
+	if err := r.sourceExists(ctx); err != nil && ctx.Err() == nil {
+		r.finalFailure(Action{Op: OpFailed, Path: r.src.String(), Err: err})
+	}
 	if ctx.Err() != nil || r.incomplete.Load() || r.errors > 0 {
 		r.giveUpBlocked(ctx)
 		return
@@ -53,6 +56,20 @@ func (r *runner) deleteExtra(ctx context.Context) {
 	}
 	r.last, r.unblocked = true, true
 	r.pass(ctx, r.afresh(ctx, pairs))
+}
+
+// sourceExists tells a prefix of a bucket that is empty, and so may be a typing error, from
+// one whose files the filter leaves out.
+func (r *runner) sourceExists(ctx context.Context) error {
+	b, ok := r.src.(*bucket)
+	if _, exact := r.o.Filter.paths(); !ok || exact || r.sawSrc || b.prefix == "" || r.deletes.number == 0 {
+		return nil
+	}
+	page, err := b.store.List(ctx, object.Query{Prefix: b.prefix, Max: 1})
+	if err == nil && len(page.Objects) == 0 {
+		err = object.Errorf(object.KindNotFound, "sync", b.String(), "nothing has this prefix, and an empty source would delete all of the destination; use delete if that is meant")
+	}
+	return err
 }
 
 // giveUpBlocked reports what a file or folder of the destination stood in the way of.
@@ -76,7 +93,7 @@ func (r *runner) deleteList(ctx context.Context, ep Endpoint, list *spool) bool 
 		return false
 	}
 	before := r.errors
-	r.deleting = list.number > 0
+	r.deleting = true
 	batch := make([]File, 0, removeBatch)
 	for f, err := range list.all() {
 		if err != nil {

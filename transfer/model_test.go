@@ -100,6 +100,7 @@ func TestRandomTrees(t *testing.T) {
 	s := newStore(t)
 	for round := range 150 {
 		src, dst := randomTree(rnd), randomTree(rnd)
+		src["always"] = modelFile{"x", epoch} // a prefix with nothing in it is not there
 		o := []Options{{}, {}, {SizeOnly: true}, {Checksum: true}, {Update: true}, {IgnoreExisting: true}, {IgnoreTimes: true}}[rnd.IntN(7)]
 		o.Fast, o.Transfers, o.Checkers = rnd.IntN(2) == 0, 1+rnd.IntN(4), 1+rnd.IntN(4)
 		sync, faulty := rnd.IntN(2) == 0, rnd.IntN(2) == 0

@@ -56,6 +56,7 @@ type runner struct {
 	last        bool        // nothing is tried again any more
 	keepFolders bool        // folders that get empty are not removed
 	deleting    bool        // deletes have begun
+	sawSrc      bool        // the source has a file; plan is the only one to set it
 	unblocked   bool        // deletes are over: what is still blocked has failed
 	incomplete  atomic.Bool // a side was not walked to its end
 	confirming  sync.Mutex  // Confirm is called by one at a time
@@ -106,7 +107,7 @@ func (r *runner) result(ctx context.Context) error {
 	if r.errors == 0 {
 		return nil
 	}
-	return &Failures{N: r.errors, First: r.first, Kept: r.sync && r.deletes.number > 0 && !r.deleting}
+	return &Failures{N: r.errors, First: r.first, Kept: r.sync && !r.deleting}
 }
 
 // pairs joins both sides. A destination that is not there yet is empty.
@@ -202,6 +203,7 @@ func (r *runner) plan(ctx context.Context, pairs iter.Seq2[Pair, error], checks 
 		case r.brokenEntry(p):
 			continue
 		}
+		r.sawSrc = r.sawSrc || p.Src != nil
 		if r.o.Filter.needsTime() && (p.Src != nil || r.sync) {
 			send(ctx, checks, p)
 			continue
