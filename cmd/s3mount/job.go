@@ -23,6 +23,8 @@ type jobFlags struct {
 	fastList bool
 	bwlimit  rate
 	retryFor time.Duration
+	// copyLinks follows symbolic links in local folders.
+	copyLinks bool
 }
 
 // The defaults are more than rclone's 4 transfers and 8 checkers: most of the time of a

@@ -54,7 +54,7 @@ func newRoot(e env) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "s3mount",
 		Short:         "Mount S3 buckets as directories",
-		Long:          "s3mount mounts an S3 bucket as a directory, and never loses a byte of it.\n\nThe first steps: s3mount demo",
+		Long:          "s3mount mounts an S3 bucket as a directory, and never loses a byte of it.\nIt also lists, copies and syncs what is in buckets.\n\nThe first steps: s3mount demo\n\nExit codes: 0 done, 1 failed, 2 wrong command line; of the commands on files also 3 not\nthere, 5 store not available, 7 refused, 9 nothing to copy (--error-on-no-transfer).",
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,

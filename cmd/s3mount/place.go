@@ -117,7 +117,7 @@ func (j *job) openLocal(p *place, want wanted) error {
 		p.file = filepath.Base(path)
 		path = filepath.Dir(path)
 	}
-	p.root, err = transfer.NewLocal(path, transfer.LocalOptions{Notes: j.log})
+	p.root, err = transfer.NewLocal(path, transfer.LocalOptions{Notes: j.log, CopyLinks: j.flags.copyLinks})
 	if object.Is(err, object.KindNotDir) {
 		return fmt.Errorf("%s is a file, not a folder", p.arg)
 	}

@@ -28,7 +28,6 @@ type transferFlags struct {
 	maxDelete                                                          limit
 	backupDir                                                          string
 	errorOnNothing                                                     bool
-	copyLinks                                                          bool
 }
 
 // addRunFlags adds what every command takes that changes files.
@@ -58,7 +57,7 @@ func (o *transferFlags) addCopyFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.ignoreExisting, "ignore-existing", false, "leave every file alone that is in the destination")
 	f.BoolVarP(&o.ignoreTimes, "ignore-times", "I", false, "copy every file, whatever its size and time are")
 	f.BoolVar(&o.immutable, "immutable", false, "fail for files that are in the destination and differ")
-	f.StringVar(&o.backupDir, "backup-dir", "", "move what would be overwritten or deleted to `PATH`, of the same remote")
+	f.StringVar(&o.backupDir, "backup-dir", "", "move what would be overwritten or deleted to `PATH`")
 	f.BoolVar(&o.errorOnNothing, "error-on-no-transfer", false, "exit with 9 if no file had to be copied")
 	f.BoolVarP(&o.copyLinks, "copy-links", "L", false, "follow symbolic links; otherwise they are passed over")
 	o.addCompareFlags(f)
