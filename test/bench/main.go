@@ -2,6 +2,7 @@
 // it again. It is a module of its own: what it compares with is no dependency of s3mount.
 //
 //	go run . fuse
+//	go run . commands
 //
 // README.md tells about each benchmark.
 package main
@@ -28,6 +29,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{name: "fuse", about: "go-fuse against bazil.org/fuse, with the same null file system", run: runFuse},
+		{name: "commands", about: "s3mount's commands against rclone's, on the S3 stand-in", run: runCommands},
 		{name: serveName, hidden: true, run: runServe},
 	}
 }
