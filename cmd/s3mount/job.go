@@ -31,7 +31,7 @@ type jobFlags struct {
 // request goes by in waiting.
 const (
 	defaultTransfers = 8
-	defaultCheckers  = 16
+	defaultCheckers  = 32
 )
 
 func (o *jobFlags) addFlags(g *globals, f *pflag.FlagSet) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -55,7 +56,7 @@ func (p *progress) loop() {
 			if p.live {
 				p.screen.show(block(snap, p.speed.bytesPerSecond(), p.screen.width()))
 			} else {
-				p.log.Log(nil, levelNotice, status(snap, p.speed.bytesPerSecond()))
+				p.log.Log(context.Background(), levelNotice, status(snap, p.speed.bytesPerSecond()))
 			}
 		}
 	}
