@@ -17,8 +17,8 @@ help: ## this list
 build: ## bin/s3mount
 	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/s3mount ./cmd/s3mount
 
-man: build ## the man pages of all commands, in bin/man
-	bin/s3mount genman bin/man
+man: build ## the man pages of all commands, in man
+	bin/s3mount genman man
 
 demo: ## build, install what is missing, mount a bucket of an embedded server and take the tour
 	test/install-deps.sh fuse3 rsync
@@ -44,4 +44,4 @@ check: deps tools ## what a contributor runs before a change lands: format, vet,
 	S3MOUNT_TOOLS=$(TOOLS) $(GO) test -race $(TESTFLAGS) ./...
 
 clean: ## remove what was built; the tools stay
-	rm -rf bin
+	rm -rf bin man

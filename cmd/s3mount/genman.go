@@ -18,11 +18,11 @@ func newManCmd(g *globals) *cobra.Command {
 		Short:  "Write the man pages into a directory",
 		Hidden: true, // for packagers: make man
 		Args:   arguments(0, "DIR"),
-		RunE: func(c *cobra.Command, args []string) error {
+		RunE: func(_ *cobra.Command, args []string) error {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return err
 			}
-			root := c.Root()
+			root := newRoot(anyonesEnv(g))
 			root.DisableAutoGenTag = true
 			header := &doc.GenManHeader{Title: "S3MOUNT", Section: "1", Source: "s3mount " + version, Manual: "s3mount", Date: &manDate}
 			if err := doc.GenManTree(root, header, args[0]); err != nil {
@@ -31,4 +31,15 @@ func newManCmd(g *globals) *cobra.Command {
 			return nil
 		},
 	}
+}
+
+// anyonesEnv is an environment with nothing of this machine in it: defaults that depend
+// on the home are told as "~/…".
+func anyonesEnv(g *globals) env {
+	return env{stdout: g.stdout, stderr: g.stderr, getenv: func(name string) string {
+		if name == "HOME" {
+			return "~"
+		}
+		return ""
+	}}
 }
