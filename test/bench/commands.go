@@ -95,8 +95,8 @@ func (b *commandBench) setUp(ctx context.Context) (err error) {
 	}
 	many := b.fake.Bucket("many")
 	const folder = 1000
-	for i := 0; i*folder < b.keys; i++ {
-		many.AddVirtual(s3fake.Virtual{Prefix: fmt.Sprintf("%04d/", i), N: min(folder, b.keys-i*folder), Size: 1})
+	for i := range b.keys {
+		many.Put(fmt.Sprintf("%04d/%04d", i/folder, i%folder), []byte("x"), nil)
 	}
 	config := fmt.Sprintf("[fake]\ntype = s3\nprovider = Minio\nendpoint = %s\nregion = us-east-1\naccess_key_id = key\nsecret_access_key = secret\n", b.fake.URL())
 	return errors.Join(os.WriteFile(b.at("conf"), []byte(config), 0o600), b.plant())
