@@ -2,8 +2,11 @@ package transfer
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -169,6 +172,60 @@ func TestDamagedDownloadsAreSeen(t *testing.T) {
 	kms, _ := NewBucket(encrypted{lying{s.bucketStore("bkt")}}, "", BucketOptions{})
 	must[Summary](t)(Copy(t.Context(), kms, down.ep(), Options{}))
 	equal(t, "encrypted", down.tree(), "a=eata")
+}
+
+func TestLargeDownloadsAreCompared(t *testing.T) {
+	s, down := newStore(t), newFolder(t)
+	pattern := s3fake.NewPattern(3)
+	const size = 2*rangeSize + 100
+	sum := must[string](t)(contentMD5(t.Context(), memoryOf(pattern, size)))
+	for name, want := range map[string]bool{sum: true, "00000000000000000000000000000000": false} {
+		raw := must[[]byte](t)(hex.DecodeString(name))
+		s.b().PutPattern("big", size, pattern, map[string]string{object.MetaMD5: base64.StdEncoding.EncodeToString(raw)})
+		s.ResetStats()
+		_, err := Copy(t.Context(), faked{s.at("")}, down.ep(), Options{Retries: 1})
+		if want && err != nil || !want && !object.Is(err, object.KindCorrupt) {
+			t.Errorf("%s: %v", name, err)
+		}
+		equal(t, "ranges", s.Stats().Requests[s3fake.GetObject], 3)
+		fi, err := os.Stat(filepath.Join(down.dir, "big"))
+		if want && (err != nil || fi.Size() != size) || !want && err == nil {
+			t.Errorf("%s: %v, %v", name, fi, err)
+		}
+		os.Remove(filepath.Join(down.dir, "big"))
+	}
+}
+
+// faked hides what a listing tells of sums, as of an object of several parts.
+type faked struct{ Endpoint }
+
+func (f faked) Walk(ctx context.Context, o WalkOptions) iter.Seq2[File, error] {
+	return func(yield func(File, error) bool) {
+		for file, err := range f.Endpoint.Walk(ctx, o) {
+			file.MD5 = ""
+			yield(file, err)
+		}
+	}
+}
+
+func (f faked) Content(ctx context.Context, file File) (Content, error) {
+	c, err := f.Endpoint.Content(ctx, file)
+	return partsContent{c.(*bucketContent)}, err
+}
+
+// partsContent is of an object whose ETag is no sum.
+type partsContent struct{ *bucketContent }
+
+func (p partsContent) Info(ctx context.Context) (object.Info, error) {
+	info, err := p.bucketContent.Info(ctx)
+	info.OtherETag = true
+	return info, err
+}
+
+func memoryOf(p s3fake.Pattern, size int64) Content {
+	data := make([]byte, size)
+	p.ReadAt(data, 0)
+	return NewContent(data)
 }
 
 func TestInterruptLeavesNothingBehind(t *testing.T) {

@@ -22,7 +22,7 @@ import (
 const (
 	// partialSuffix ends the name of a file while it is written.
 	partialSuffix = ".partial"
-	// rangeSize is how much of a large file one of several streams fetches at a time.
+	// rangeSize is how many bytes of a large file one of several streams fetches at a time.
 	rangeSize = 32 << 20
 	copyBuf   = 256 << 10
 )
@@ -106,31 +106,79 @@ func (w *localWrite) fill(ctx context.Context) error {
 		return w.fillParallel(ctx, size)
 	}
 	var sum hash.Hash
-	if w.o.MD5 != "" {
+	if _, described := w.content.(Described); described || w.o.MD5 != "" {
 		sum = md5.New()
 	}
 	if err := w.copyRange(ctx, 0, size, sum); err != nil {
 		return err
 	}
+	if err := w.learnSum(ctx); err != nil || sum == nil {
+		return err
+	}
 	return w.verify(ctx, sum)
 }
 
+// learnSum takes the sum that an answer told, for an object of several parts. Its
+// metadata is there already, or asked for because of the time anyway.
+func (w *localWrite) learnSum(ctx context.Context) error {
+	d, ok := w.content.(Described)
+	if !ok || w.o.MD5 != "" || !w.o.ModTime.IsZero() {
+		return nil
+	}
+	info, err := d.Info(ctx)
+	w.o.MD5, _ = info.MD5()
+	return err
+}
+
+// fillParallel fetches several ranges at a time, in order. The sum is taken of what is
+// written, behind them.
 func (w *localWrite) fillParallel(ctx context.Context, size int64) error {
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(w.l.o.Streams)
-	for off := int64(0); off < size && gctx.Err() == nil; off += rangeSize {
-		g.Go(func() error { return w.copyRange(gctx, off, min(rangeSize, size-off), nil) })
+	done := make([]chan struct{}, (size+rangeSize-1)/rangeSize)
+	for i := range done {
+		done[i] = make(chan struct{})
+	}
+	g.SetLimit(w.l.o.Streams + 1) // before the first Go: a limit that is set later is waited for
+	g.Go(func() error { return w.sumBehind(gctx, size, done) })
+	for i := range done {
+		if gctx.Err() != nil {
+			break
+		}
+		g.Go(func() error {
+			off := int64(i) * rangeSize
+			err := w.copyRange(gctx, off, min(rangeSize, size-off), nil)
+			if err == nil {
+				close(done[i])
+			}
+			return err
+		})
 	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	if err := ctx.Err(); err != nil || w.o.MD5 == "" {
-		return err
-	}
-	sum := md5.New()
-	in := &contentRange{ctx: ctx, path: w.path, r: io.NewSectionReader(w.file, 0, size), left: size}
-	if _, err := io.CopyBuffer(sum, in, make([]byte, copyBuf)); err != nil {
-		return err
+	return ctx.Err()
+}
+
+// sumBehind checks the sum of ranges as they are done, if there is one to compare with.
+func (w *localWrite) sumBehind(ctx context.Context, size int64, done []chan struct{}) error {
+	sum, buf := md5.New(), make([]byte, copyBuf)
+	for i := range done {
+		select {
+		case <-done[i]:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if i == 0 {
+			if err := w.learnSum(ctx); err != nil || w.o.MD5 == "" {
+				return err
+			}
+		}
+		off := int64(i) * rangeSize
+		n := min(rangeSize, size-off)
+		in := &contentRange{ctx: ctx, path: w.path, r: io.NewSectionReader(w.file, off, n), left: n}
+		if _, err := io.CopyBuffer(sum, in, buf); err != nil {
+			return err
+		}
 	}
 	return w.verify(ctx, sum)
 }
@@ -155,11 +203,8 @@ func (w *localWrite) copyRange(ctx context.Context, off, n int64, sum hash.Hash)
 }
 
 func (w *localWrite) verify(ctx context.Context, sum hash.Hash) error {
-	if sum == nil {
-		return nil
-	}
 	got := hex.EncodeToString(sum.Sum(nil))
-	if got == w.o.MD5 {
+	if w.o.MD5 == "" || got == w.o.MD5 {
 		return nil
 	}
 	if d, ok := w.content.(doubter); ok {
