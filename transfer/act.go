@@ -181,7 +181,7 @@ func CopyFile(ctx context.Context, src Endpoint, f File, dst Endpoint, path stri
 // vanished says more of a source that is not there any more.
 func vanished(path string, err error) error {
 	if object.Is(err, object.KindNotFound) {
-		return object.Errorf(object.KindNotFound, "read", path, "it vanished before it was copied")
+		return object.Errorf(object.KindNotFound, "read", path, "it vanished after it was listed")
 	}
 	return err
 }

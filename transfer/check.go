@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// Check compares src and dst by sizes and, unless Options.SizeOnly, by MD5 sums, and
-// changes nothing. Every file is reported with what was found; a file without a sum on
-// both sides is OpUncertain. oneWay leaves out what only dst has. The error is a
+// Check compares src and dst by sizes and, unless Options.SizeOnly, by MD5 sums or, with
+// Options.Download, byte by byte, and changes nothing. Every file is reported with what was
+// found; where sums are compared, a file without one on both sides is OpUncertain. oneWay leaves out what only dst has. The error is a
 // *Failures if something could not be compared, else a *Differences if something differs.
 func Check(ctx context.Context, src, dst Endpoint, oneWay bool, o Options) (Summary, error) {
 	o = o.withDefaults()
@@ -97,6 +97,11 @@ func (r *runner) find(ctx context.Context, p Pair) (Action, error) {
 	case r.o.SizeOnly:
 		a.Op = OpSame
 		return a, nil
+	}
+	if r.o.Download {
+		var err error
+		a.Op, a.Why, err = r.compareBytes(ctx, p)
+		return a, err
 	}
 	if err := fillSums(ctx, r.src, r.dst, &p); err != nil {
 		return a, err

@@ -288,7 +288,7 @@ func (r *contentRange) Read(p []byte) (int, error) {
 func (r *contentRange) Close() error { return nil }
 
 func changed(path string) error {
-	return object.Errorf(object.KindStale, "read", path, "the file changed while it was copied")
+	return object.Errorf(object.KindStale, "read", path, "the file changed while it was read")
 }
 
 func (c *localContent) Unchanged() error {

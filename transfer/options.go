@@ -25,6 +25,8 @@ type Options struct {
 	// Checksum compares sizes and MD5 sums, not times. Files whose sums are not known
 	// on both sides are the same if their sizes are.
 	Checksum bool
+	// Download makes Check compare every byte of both sides instead of sums.
+	Download bool
 	// Update leaves files alone that are newer in the destination.
 	Update bool
 	// IgnoreExisting leaves every file alone that is in the destination.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -54,8 +55,9 @@ It exits with 0 if both sides are the same, else with 1.` + pathHelp,
 	f.BoolVar(&o.download, "download", false, "compare every byte instead of sums")
 	f.BoolVar(&o.sizeOnly, "size-only", false, "compare sizes only")
 	o.lists.addFlags(f)
-	o.transfers, o.retries = defaultTransfers, 1
-	f.BoolVarP(&o.progress, "progress", "P", false, "tell the progress")
+	o.transfers, o.retries, o.stats = defaultTransfers, 1, time.Minute
+	f.BoolVarP(&o.progress, "progress", "P", false, "show the progress: on a terminal all the time, else as a line each --stats")
+	f.DurationVar(&o.stats, "stats", o.stats, "how often -P or -v write a line with the progress; 0 is never")
 	o.addFlags(g, f)
 	o.addFilterFlags(f)
 	return c
@@ -64,6 +66,9 @@ It exits with 0 if both sides are the same, else with 1.` + pathHelp,
 func (j *job) check(ctx context.Context, from, to string, o *checkOptions) (err error) {
 	if o.download && o.sizeOnly {
 		return usageError{errors.New("--download and --size-only contradict each other")}
+	}
+	if err := o.validate(); err != nil {
+		return err
 	}
 	src, err := j.open(ctx, from, wantAny)
 	if err != nil {
@@ -85,12 +90,14 @@ func (j *job) check(ctx context.Context, from, to string, o *checkOptions) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	t.Checksum, t.Report = true, func(a transfer.Action) {
+	t.Checksum, t.Download, t.Report = true, o.download, func(a transfer.Action) {
 		if !j.sideFailed(a, []*place{&src, &dst}) {
 			r.add(a)
 		}
 	}
+	p := j.showProgress(&o.transferFlags, t.Stats)
 	s, err := transfer.Check(ctx, src.root, dst.root, o.oneWay, t)
+	p.stop()
 	return r.verdict(&src, &dst, s, err)
 }
 

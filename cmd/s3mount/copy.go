@@ -95,17 +95,22 @@ func (j *job) copy(ctx context.Context, from, to string, o *transferFlags, mirro
 
 // run shows the progress of a call, and its summary at the end.
 func (j *job) run(o *transferFlags, t *transfer.Options, call func() (transfer.Summary, error)) (transfer.Summary, error) {
-	every := o.stats
-	if !o.progress && o.verbose == 0 {
-		every = 0
-	}
-	p := startProgress(t.Stats, j.screen, j.log, o.progress && j.screen.live && !o.interactive, every)
+	p := j.showProgress(o, t.Stats)
 	s, err := call()
 	p.stop()
 	if o.progress || o.verbose > 0 || o.dryRun {
 		j.notice("%s", summaryText(s, t.Stats.Snapshot().Elapsed, o.dryRun))
 	}
 	return s, err
+}
+
+// showProgress begins to show the progress where the flags ask for it; stop ends it.
+func (j *job) showProgress(o *transferFlags, stats *transfer.Stats) *progress {
+	every := o.stats
+	if !o.progress && o.verbose == 0 {
+		every = 0
+	}
+	return startProgress(stats, j.screen, j.log, o.progress && j.screen.live && !o.interactive, every)
 }
 
 // failuresError is the error of a call in which something failed. Files that failed were

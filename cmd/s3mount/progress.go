@@ -123,11 +123,13 @@ func status(s transfer.Snapshot, speed float64) string {
 	}
 	parts := []string{fmt.Sprintf("%s of %s%s%s", bytesText(s.Bytes), bytesText(total), more, percent)}
 	parts = append(parts, bytesText(int64(speed))+"/s", "ETA "+eta(s, speed))
-	parts = append(parts, fmt.Sprintf("%d of %d%s files", s.Copied, s.TotalFiles, more))
+	if s.TotalFiles > 0 || s.Copied > 0 { // else nothing is copied: a comparison, or deletes
+		parts = append(parts, fmt.Sprintf("%d of %d%s files", s.Copied, s.TotalFiles, more))
+	}
 	for _, n := range []struct {
 		n    int64
 		what string
-	}{{s.Same, "unchanged"}, {s.Deleted, "deleted"}, {s.Errors, "failed"}} {
+	}{{s.Same, "unchanged"}, {s.Differ, "different"}, {s.Missing + s.Extra, "missing"}, {s.Deleted, "deleted"}, {s.Errors, "failed"}} {
 		if n.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n.n, n.what))
 		}

@@ -1,10 +1,13 @@
 package rclone
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/s3mount/s3mount/test/mounts"
 )
 
 // idle fails if a transfer of ours did anything, and idleTheirs if one of rclone's would.
@@ -126,6 +129,7 @@ func TestChangesAreFoundAlike(t *testing.T) {
 		p.same("check", "--combined", "-", "tree", p.bucket)
 		p.same("check", "--one-way", "--combined", "-", "tree", p.bucket)
 		p.same("check", "--size-only", "--combined", "-", "tree", p.bucket)
+		p.same("check", "--download", "--combined", "-", "tree", p.bucket)
 		for _, list := range []string{"--missing-on-src", "--missing-on-dst", "--differ", "--match", "--error"} {
 			p.same("check", list, "-", "tree", p.bucket)
 		}
@@ -134,6 +138,33 @@ func TestChangesAreFoundAlike(t *testing.T) {
 		idleTheirs(t, stderr)
 		p.same("check", "--combined", "-", "tree", p.bucket)
 		p.same("ls", p.bucket)
+	})
+}
+
+// A byte in the middle of an object in parts, without a sum, is seen by --download alone.
+func TestCheckDownloadIsRclones(t *testing.T) {
+	eachStore(t, func(t *testing.T, p *pair) {
+		p.plant("tree")
+		p.ours("copy", "--s3-disable-checksum", "--s3-upload-cutoff", "5M", "--s3-chunk-size", "5M", "tree", p.bucket)
+		big := filepath.Join(p.home, "tree/big.bin")
+		f, err := os.OpenFile(big, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.WriteAt([]byte{0xff}, 6<<20)
+		if err = errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(p.home, "tree/a.txt"), "other\n")
+		for _, list := range []string{"--combined", "--match", "--differ", "--missing-on-src", "--missing-on-dst", "--error"} {
+			p.same("check", list, "-", "tree", p.bucket)
+			p.same("check", "--download", list, "-", "tree", p.bucket)
+			p.same("check", "--download", list, "-", p.bucket, "tree")
+		}
+		_, stderr, _ := p.run(mounts.Binary(t), "check", "--download", "tree", p.bucket)
+		if !strings.Contains(stderr, `"big.bin" differs: contents differ at byte 6291456`) {
+			t.Errorf("s3mount says\n%s", stderr)
+		}
 	})
 }
 
