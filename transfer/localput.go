@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"crypto/md5"
 	"crypto/rand"
@@ -190,7 +191,8 @@ func (w *localWrite) copyRange(ctx context.Context, off, n int64, sum hash.Hash)
 		return err
 	}
 	defer body.Close()
-	var out io.Writer = io.NewOffsetWriter(w.file, off)
+	holes := &holeWriter{w: w.file, off: off}
+	var out io.Writer = holes
 	if sum != nil {
 		out = io.MultiWriter(out, sum)
 	}
@@ -199,7 +201,7 @@ func (w *localWrite) copyRange(ctx context.Context, off, n int64, sum hash.Hash)
 	if err == nil && got != n {
 		err = object.Errorf(object.KindCorrupt, "read", w.path, "%d bytes came at %d instead of %d", got, off, n)
 	}
-	return err
+	return cmp.Or(err, holes.end())
 }
 
 func (w *localWrite) verify(ctx context.Context, sum hash.Hash) error {
