@@ -3,6 +3,7 @@
 //
 //	go run . fuse
 //	go run . commands
+//	go run . mount
 //
 // README.md tells about each benchmark.
 package main
@@ -17,6 +18,8 @@ import (
 	"os/signal"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/s3mount/s3mount/test/bench/mountbench"
 )
 
 // command is a benchmark. A hidden one is run by the program itself.
@@ -30,6 +33,8 @@ func commands() []command {
 	return []command{
 		{name: "fuse", about: "go-fuse against bazil.org/fuse, with the same null file system", run: runFuse},
 		{name: "commands", about: "s3mount's commands against rclone's, on the S3 stand-in", run: runCommands},
+		{name: "mount", about: "s3mount and every other mount that is here, on a simulated store", run: mountbench.Run},
+		{name: mountbench.StoreName, hidden: true, run: mountbench.RunStore},
 		{name: serveName, hidden: true, run: runServe},
 	}
 }
