@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -24,20 +25,24 @@ type contender struct {
 	flags      []string
 }
 
-// cost is what a run took.
+// cost is what a run took. The CPU's seconds are the program's own, and depend less on what
+// else the machine does.
 type cost struct {
-	seconds  float64
-	requests int64
+	seconds, cpu float64
+	requests     int64
 }
 
 // commandBench compares s3mount's commands with rclone's on the S3 stand-in.
 type commandBench struct {
 	files, big, keys, runs int
-	latency                time.Duration
+	latency                s3fake.Latency
+	bandwidth              int64 // bytes per second of a connection; 0: unbounded
 	rclone                 string
+	only                   *regexp.Regexp // names of scenarios
 
 	dir        string // of the trees, the config file and the binary
 	fake       *s3fake.Server
+	holds      string // the tree that is in the bucket "work", if that is known
 	contenders []contender
 	out        io.Writer
 }
@@ -46,7 +51,7 @@ type commandBench struct {
 // measured.
 type scenario struct {
 	name    string
-	prepare func(ctx context.Context, c contender) error
+	prepare func(ctx context.Context) error
 	args    []string
 }
 
@@ -58,11 +63,19 @@ func runCommands(ctx context.Context, args []string, out io.Writer) (err error) 
 	flags.IntVar(&b.big, "big", 2048, "size of the large file in MiB")
 	flags.IntVar(&b.keys, "keys", 100_000, "how many keys to list")
 	flags.IntVar(&b.runs, "runs", 3, "runs of each measurement, in turns; the table shows the median")
-	flags.DurationVar(&b.latency, "latency", 20*time.Millisecond, "how long the store takes until it answers")
+	latency := flags.Duration("latency", 20*time.Millisecond, "how long the store takes until it answers; twice that for a listing, and half more for what it stores")
+	bandwidth := flags.Int64("bandwidth", 90, "MB per second of each connection and direction; 0 is unbounded")
+	only := flags.String("only", "", "measure only what is called like this `REGEXP`")
 	flags.StringVar(&b.rclone, "rclone", "rclone", "path of rclone")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	if b.only, err = regexp.Compile(*only); err != nil {
+		return err
+	}
+	b.latency = s3fake.Uniform(*latency)
+	b.latency.List, b.latency.Put, b.latency.Part = *latency*2, *latency*3/2, *latency*3/2
+	b.bandwidth = *bandwidth * 1e6
 	if b.rclone, err = exec.LookPath(b.rclone); err != nil {
 		return fmt.Errorf("%w: name one with -rclone (make tools installs it)", err)
 	}
@@ -90,7 +103,7 @@ func (b *commandBench) setUp(ctx context.Context) (err error) {
 		{"s3mount", binary, nil}, {"rclone", b.rclone, nil},
 		{"s3mount -4-8", binary, theirs}, {"rclone -8-32", b.rclone, ours},
 	}
-	if b.fake, err = s3fake.New(s3fake.Options{Latency: s3fake.Uniform(b.latency)}); err != nil {
+	if b.fake, err = s3fake.New(s3fake.Options{Latency: b.latency, Bandwidth: b.bandwidth}); err != nil {
 		return err
 	}
 	many := b.fake.Bucket("many")
@@ -136,39 +149,54 @@ func (b *commandBench) plant() error {
 	return f.Close()
 }
 
-func (b *commandBench) scenarios() []scenario {
-	none := func(context.Context, contender) error { return nil }
-	fresh := func(context.Context, contender) error {
-		for _, k := range b.fake.Bucket("work").Keys("") {
-			b.fake.Bucket("work").Delete(k)
-		}
-		return os.RemoveAll(b.at("down"))
+// empty is the state before a copy: nothing in the bucket, and no local copy.
+func (b *commandBench) empty(context.Context) error {
+	b.holds = ""
+	for _, k := range b.fake.Bucket("work").Keys("") {
+		b.fake.Bucket("work").Delete(k)
 	}
-	filled := func(tree string) func(context.Context, contender) error {
-		return func(ctx context.Context, c contender) error {
-			if err := fresh(ctx, c); err != nil {
-				return err
-			}
-			b.fake.SetLatency(s3fake.Latency{})
-			defer b.fake.SetLatency(s3fake.Uniform(b.latency))
-			_, err := b.once(ctx, c, "copy", b.at(tree), "fake:work")
+	return os.RemoveAll(b.at("down"))
+}
+
+// filled returns what makes the state in which a tree is in the bucket, and no local copy.
+// It is the same for all: s3mount brings the tree there, at once and unmeasured.
+func (b *commandBench) filled(tree string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if b.holds == tree {
+			return os.RemoveAll(b.at("down"))
+		}
+		if err := b.empty(ctx); err != nil {
 			return err
 		}
+		b.fake.SetLatency(s3fake.Latency{})
+		b.fake.SetBandwidth(0)
+		defer b.fake.SetLatency(b.latency)
+		defer b.fake.SetBandwidth(b.bandwidth)
+		_, err := b.once(ctx, b.contenders[0], "copy", b.at(tree), "fake:work")
+		b.holds = tree
+		return err
 	}
-	return []scenario{
-		{fmt.Sprintf("%d small files up", b.files), fresh, []string{"copy", b.at("small"), "fake:work"}},
-		{"the same, unchanged", filled("small"), []string{"copy", b.at("small"), "fake:work"}},
-		{"the same, down", filled("small"), []string{"copy", "fake:work", b.at("down")}},
-		{fmt.Sprintf("%d MiB in one file up", b.big), fresh, []string{"copy", b.at("large"), "fake:work"}},
-		{"the same, down", filled("large"), []string{"copy", "fake:work", b.at("down")}},
-		{fmt.Sprintf("list %d keys", b.keys), none, []string{"ls", "fake:many"}},
-	}
+}
+
+func (b *commandBench) scenarios() []scenario {
+	none := func(context.Context) error { return nil }
+	list := fmt.Sprintf("list %d keys", b.keys)
+	return slices.DeleteFunc([]scenario{
+		{fmt.Sprintf("%d small files up", b.files), b.empty, []string{"copy", b.at("small"), "fake:work"}},
+		{"small files, unchanged", b.filled("small"), []string{"copy", b.at("small"), "fake:work"}},
+		{"small files down", b.filled("small"), []string{"copy", "fake:work", b.at("down")}},
+		{fmt.Sprintf("%d MiB in one file up", b.big), b.empty, []string{"copy", b.at("large"), "fake:work"}},
+		{"one large file down", b.filled("large"), []string{"copy", "fake:work", b.at("down")}},
+		{list, none, []string{"ls", "fake:many"}},
+		{list + ", --fast-list", none, []string{"ls", "--fast-list", "fake:many"}},
+	}, func(s scenario) bool { return !b.only.MatchString(s.name) })
 }
 
 // table measures all scenarios and prints them.
 func (b *commandBench) table(ctx context.Context) error {
-	fmt.Fprintf(b.out, "%d CPUs, %s; a store that answers after %v, on the same machine; medians of %d runs in turns: seconds, and requests\n\n",
-		runtime.NumCPU(), runtime.Version(), b.latency, b.runs)
+	fmt.Fprintf(b.out, "%d CPUs, %s; a store on the same machine that answers after %v (listings %v, writes %v), with %d MB/s a connection;\n"+
+		"medians of %d runs in turns: seconds, CPU seconds of the program, requests\n\n",
+		runtime.NumCPU(), runtime.Version(), b.latency.FirstByte, b.latency.List, b.latency.Put, b.bandwidth/1e6, b.runs)
 	fmt.Fprint(b.out, "| | ratio of the defaults | ratio with rclone's 4 and 8 |")
 	for _, c := range b.contenders {
 		fmt.Fprintf(b.out, " %s |", c.name)
@@ -181,7 +209,7 @@ func (b *commandBench) table(ctx context.Context) error {
 		}
 		fmt.Fprintf(b.out, "| %s | %.1f× | %.1f× |", s.name, got[1].seconds/got[0].seconds, got[1].seconds/got[2].seconds)
 		for _, c := range got {
-			fmt.Fprintf(b.out, " %.2f s, %d |", c.seconds, c.requests)
+			fmt.Fprintf(b.out, " %.2f s, %.2f s, %d |", c.seconds, c.cpu, c.requests)
 		}
 		fmt.Fprintln(b.out)
 	}
@@ -193,7 +221,7 @@ func (b *commandBench) measure(ctx context.Context, s scenario) ([]cost, error) 
 	all := make([][]cost, len(b.contenders))
 	for range b.runs {
 		for i, c := range b.contenders {
-			if err := s.prepare(ctx, c); err != nil {
+			if err := s.prepare(ctx); err != nil {
 				return nil, err
 			}
 			got, err := b.once(ctx, c, s.args...)
@@ -227,5 +255,6 @@ func (b *commandBench) once(ctx context.Context, c contender, args ...string) (c
 	if err := run.Run(); err != nil {
 		return cost{}, fmt.Errorf("%s %s: %w\n%s", c.name, strings.Join(args, " "), err, &problems)
 	}
-	return cost{time.Since(began).Seconds(), b.fake.Stats().Total()}, nil
+	used := run.ProcessState
+	return cost{time.Since(began).Seconds(), (used.UserTime() + used.SystemTime()).Seconds(), b.fake.Stats().Total()}, nil
 }

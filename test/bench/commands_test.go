@@ -20,7 +20,7 @@ func TestCommands(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("exit %d: %s%s", code, &out, &errs)
 	}
-	for _, row := range []string{"20 small files up", "unchanged", "down", "1 MiB in one file up", "list 100 keys"} {
+	for _, row := range []string{"20 small files up", "small files, unchanged", "small files down", "1 MiB in one file up", "one large file down", "list 100 keys", "--fast-list"} {
 		if !strings.Contains(out.String(), row) {
 			t.Errorf("no %q in %s", row, &out)
 		}
