@@ -63,6 +63,15 @@ func (g *globals) mount(ctx context.Context, place, dir string, o *mountOptions)
 	if err := o.validate(); err != nil {
 		return err
 	}
+	stop, err := o.profiles.start()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if late := stop(); err == nil {
+			err = late
+		}
+	}()
 	log, closeLog, err := g.logger()
 	if err != nil {
 		return err

@@ -26,6 +26,7 @@ type mountOptions struct {
 	memory       size
 	cacheSize    size
 	cacheDir     string
+	profiles     profiles
 }
 
 func defaultMountOptions(getenv func(string) string) mountOptions {
@@ -63,6 +64,7 @@ func (o *mountOptions) addFlags(f *pflag.FlagSet) {
 	f.Var(&o.memory, "memory", "limit of memory for blocks, listings and requests")
 	f.Var(&o.cacheSize, "cache-size", "limit of local disk for cached blocks and for files being written")
 	f.StringVar(&o.cacheDir, "cache-dir", o.cacheDir, "`DIR` for cached blocks and files being written")
+	o.profiles.addFlags(f)
 }
 
 const (
