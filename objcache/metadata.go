@@ -2,6 +2,7 @@ package objcache
 
 import (
 	"sync"
+	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
@@ -22,6 +23,7 @@ const (
 // is safe for concurrent use.
 type Metadata struct {
 	maxBytes int64
+	disk     *Attributes // nil: none
 	mu       struct {
 		sync.Mutex
 		infos *simplelru.LRU[string, object.Info]
@@ -40,16 +42,65 @@ func NewMetadata(limit int) *Metadata {
 	return m
 }
 
-// Get returns what is known of key. The Meta in it is shared and must not be changed.
+// KeepOn makes Put keep metadata on disk as well, and Recall find it there. Before the
+// first use; the caller closes d after the last.
+func (m *Metadata) KeepOn(d *Attributes) { m.disk = d }
+
+// Get returns what is known of key in memory. The Meta in it is shared and must not be
+// changed.
 func (m *Metadata) Get(key string) (object.Info, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.mu.infos.Get(key)
 }
 
-// Put keeps i in the place of what is known of i.Key. Its Meta must not be changed any
-// more.
+// Recall completes the Info of a listing with the content type and metadata that are known
+// of this version, in memory or on disk. It may read from the disk: no lock that others
+// wait for may be held.
+func (m *Metadata) Recall(i object.Info) (_ object.Info, ok bool) {
+	if i.Meta != nil {
+		return i, true
+	}
+	if have, ok := m.Get(i.Key); ok && have.Meta != nil && have.SameVersion(i) {
+		i.Meta, i.ContentType = have.Meta, have.ContentType
+		return i, true
+	}
+	if m.disk == nil || i.ETag == "" {
+		return i, false
+	}
+	contentType, meta, ok := m.disk.Get(i)
+	if !ok {
+		return i, false
+	}
+	i.ContentType, i.Meta = contentType, meta
+	m.keep(i)
+	return i, true
+}
+
+// quiet is how long an object must be unchanged before what a HEAD says of it is kept
+// for good: within the second of its LastModified the metadata may change unseen.
+const quiet = 2 * time.Second
+
+// Learn keeps what the store has just said of an object, in the place of what is known of
+// i.Key. Its Meta must not be changed any more.
+func (m *Metadata) Learn(i object.Info) {
+	m.keep(i)
+	if m.disk != nil && !i.LastModified.IsZero() && m.disk.now().Sub(i.LastModified) > quiet {
+		m.disk.Put(i)
+	}
+}
+
+// Put keeps what this mount has just stored, in the place of what is known of i.Key. Its
+// Meta must not be changed any more.
 func (m *Metadata) Put(i object.Info) {
+	m.keep(i)
+	if m.disk != nil {
+		m.disk.Put(i)
+	}
+}
+
+// keep keeps i in memory.
+func (m *Metadata) keep(i object.Info) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.mu.infos.Remove(i.Key)
@@ -64,14 +115,15 @@ func (m *Metadata) Put(i object.Info) {
 	}
 }
 
-// Remove forgets key.
+// Remove forgets key, in memory: on disk a version is believed only where the store shows
+// it.
 func (m *Metadata) Remove(key string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.mu.infos.Remove(key)
 }
 
-// Len returns the number of entries.
+// Len returns the number of entries in memory.
 func (m *Metadata) Len() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
