@@ -24,7 +24,7 @@ const minAttrPages = 64
 // openAttrFile opens the file, or begins a new one where there is none or its header
 // makes no sense, which damaged tells. It is locked: errAttrBusy says that another mount
 // has it.
-func openAttrFile(path string) (a *attrFile, damaged, err error) {
+func openAttrFile(path string, maxPages uint32) (a *attrFile, damaged, err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, nil, err
@@ -34,7 +34,7 @@ func openAttrFile(path string) (a *attrFile, damaged, err error) {
 		return nil, nil, errAttrBusy
 	}
 	a = &attrFile{f: f, path: path}
-	if a.pages, damaged = readAttrHeader(f); damaged == nil {
+	if a.pages, damaged = readAttrHeader(f, maxPages); damaged == nil {
 		return a, nil, nil
 	}
 	if damaged == errAttrNew {
@@ -64,7 +64,7 @@ func attrHeader(pages uint32) []byte {
 	return b
 }
 
-func readAttrHeader(f *os.File) (pages uint32, err error) {
+func readAttrHeader(f *os.File, maxPages uint32) (pages uint32, err error) {
 	b := make([]byte, attrPageSize)
 	n, err := f.ReadAt(b, 0)
 	if n == 0 && err == io.EOF {
@@ -76,6 +76,9 @@ func readAttrHeader(f *os.File) (pages uint32, err error) {
 	pages = binary.LittleEndian.Uint32(b[len(attrMagic):])
 	if string(b) != string(attrHeader(pages)) || pages < minAttrPages || pages&(pages-1) != 0 {
 		return 0, errors.New("its header is damaged, or of another version of s3mount")
+	}
+	if pages > maxPages {
+		return 0, errors.New("it is larger than the limit is now")
 	}
 	return pages, nil
 }

@@ -71,7 +71,7 @@ func OpenAttributes(o AttributesOptions) (*Attributes, error) {
 	}
 	path := filepath.Join(o.Dir, attrName)
 	os.Remove(path + ".new") // of a mount that was killed
-	f, damaged, err := openAttrFile(path)
+	f, damaged, err := openAttrFile(path, maxAttrPages(o.Limit))
 	if err != nil {
 		return nil, err
 	}
