@@ -42,7 +42,7 @@ func NewLocal(path string, o LocalOptions) (Endpoint, error) {
 		return nil, object.Errorf(object.KindNotDir, "open", path, "")
 	}
 	if o.Streams <= 0 {
-		o.Streams = 4
+		o.Streams = 8
 	}
 	l := &local{name: path, dir: dir, o: o, log: o.Notes}
 	if l.log == nil {

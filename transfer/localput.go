@@ -14,8 +14,6 @@ import (
 	"path"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/s3mount/s3mount/internal/mtime"
 	"github.com/s3mount/s3mount/object"
 )
@@ -23,7 +21,7 @@ import (
 const (
 	// partialSuffix ends the name of a file while it is written.
 	partialSuffix = ".partial"
-	// rangeSize is how many bytes of a large file one of several streams fetches at a time.
+	// rangeSize is how many bytes of a large file one of several streams compares at a time.
 	rangeSize = 32 << 20
 	copyBuf   = 256 << 10
 )
@@ -103,14 +101,14 @@ type localWrite struct {
 // fill writes all of the content, and checks its sum if that is known.
 func (w *localWrite) fill(ctx context.Context) error {
 	size := w.content.Size()
-	if size > 2*rangeSize && w.l.o.Streams > 1 {
-		return w.fillParallel(ctx, size)
+	if length := cut(size, w.l.o.Streams); length < size {
+		return newFilling(w, size, length).run(ctx)
 	}
 	var sum hash.Hash
 	if _, described := w.content.(Described); described || w.o.MD5 != "" {
 		sum = md5.New()
 	}
-	if err := w.copyRange(ctx, 0, size, sum); err != nil {
+	if err := w.copyRange(ctx, 0, size, sum, nil); err != nil {
 		return err
 	}
 	if err := w.learnSum(ctx); err != nil || sum == nil {
@@ -131,61 +129,9 @@ func (w *localWrite) learnSum(ctx context.Context) error {
 	return err
 }
 
-// fillParallel fetches several ranges at a time, in order. The sum is taken of what is
-// written, behind them.
-func (w *localWrite) fillParallel(ctx context.Context, size int64) error {
-	g, gctx := errgroup.WithContext(ctx)
-	done := make([]chan struct{}, (size+rangeSize-1)/rangeSize)
-	for i := range done {
-		done[i] = make(chan struct{})
-	}
-	g.SetLimit(w.l.o.Streams + 1) // before the first Go: a limit that is set later is waited for
-	g.Go(func() error { return w.sumBehind(gctx, size, done) })
-	for i := range done {
-		if gctx.Err() != nil {
-			break
-		}
-		g.Go(func() error {
-			off := int64(i) * rangeSize
-			err := w.copyRange(gctx, off, min(rangeSize, size-off), nil)
-			if err == nil {
-				close(done[i])
-			}
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	return ctx.Err()
-}
-
-// sumBehind checks the sum of ranges as they are done, if there is one to compare with.
-func (w *localWrite) sumBehind(ctx context.Context, size int64, done []chan struct{}) error {
-	sum, buf := md5.New(), make([]byte, copyBuf)
-	for i := range done {
-		select {
-		case <-done[i]:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if i == 0 {
-			if err := w.learnSum(ctx); err != nil || w.o.MD5 == "" {
-				return err
-			}
-		}
-		off := int64(i) * rangeSize
-		n := min(rangeSize, size-off)
-		in := &contentRange{ctx: ctx, path: w.path, r: io.NewSectionReader(w.file, off, n), left: n}
-		if _, err := io.CopyBuffer(sum, in, buf); err != nil {
-			return err
-		}
-	}
-	return w.verify(ctx, sum)
-}
-
-// copyRange fetches a range into its place, and through sum if that is not nil.
-func (w *localWrite) copyRange(ctx context.Context, off, n int64, sum hash.Hash) error {
+// copyRange fetches a range into its place, and through sum if that is not nil. came, if
+// not nil, is told how many bytes are in their place.
+func (w *localWrite) copyRange(ctx context.Context, off, n int64, sum io.Writer, came func(int)) error {
 	body, err := w.content.Range(ctx, off, n)
 	if err != nil {
 		return err
@@ -195,6 +141,9 @@ func (w *localWrite) copyRange(ctx context.Context, off, n int64, sum hash.Hash)
 	var out io.Writer = holes
 	if sum != nil {
 		out = io.MultiWriter(out, sum)
+	}
+	if came != nil {
+		out = &tellingWriter{out, came}
 	}
 	in := &countingReader{r: io.LimitReader(body, n+1), sent: w.o.Sent}
 	got, err := io.CopyBuffer(out, in, make([]byte, min(copyBuf, n+1)))

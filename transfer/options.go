@@ -97,7 +97,7 @@ func (o Options) withDefaults() Options {
 type LocalOptions struct {
 	// CopyLinks follows symbolic links. Otherwise they are passed over with a note.
 	CopyLinks bool
-	// Streams is how many ranges of one large file are fetched at a time. Zero: 4.
+	// Streams is how many ranges of one large file are fetched at a time. Zero: 8.
 	Streams int
 	// Notes gets a warning for each thing that is neither file nor folder. Nil: none.
 	Notes *slog.Logger

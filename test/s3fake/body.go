@@ -74,6 +74,7 @@ func (s *Server) takeIn(r io.Reader) (*rope, *digest, error) {
 
 // expectation is a hash that the client told with the body.
 type expectation struct {
+	name string // of the hash
 	hash hash.Hash
 	want []byte
 	code string // the error if it doesn't hold
@@ -91,17 +92,15 @@ func (c *call) receive() (*rope, *digest, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	writers := []io.Writer{d.writer()}
-	for _, e := range expected {
-		if e.hash != d.md5 {
-			writers = append(writers, e.hash)
-		}
-	}
 	var in io.Reader = c.r.Body
 	if strings.HasPrefix(c.r.Header.Get("X-Amz-Content-Sha256"), "STREAMING-") {
 		in = &chunked{r: bufio.NewReader(in)}
 	}
-	body, err := c.s.depot.read(in, io.MultiWriter(writers...))
+	read := c.s.readSummed
+	if c.s.recall != nil {
+		read = c.s.readRecalled
+	}
+	body, err := read(in, d, expected)
 	if err != nil || body.size != size {
 		return nil, nil, fail("IncompleteBody", "The body is not as long as the request said.")
 	}
@@ -112,6 +111,17 @@ func (c *call) receive() (*rope, *digest, error) {
 	}
 	c.w.in += body.size
 	return body, d, nil
+}
+
+// readSummed stores a body and computes its hashes as it comes.
+func (s *Server) readSummed(in io.Reader, d *digest, expected []expectation) (*rope, error) {
+	writers := []io.Writer{d.writer()}
+	for _, e := range expected {
+		if e.hash != d.md5 {
+			writers = append(writers, e.hash)
+		}
+	}
+	return s.depot.read(in, io.MultiWriter(writers...))
 }
 
 // bodySize returns the number of bytes that the body must have.
@@ -144,14 +154,14 @@ func expectations(h http.Header, d *digest) ([]expectation, error) {
 		if d.md5 == nil {
 			d.md5 = md5.New()
 		}
-		out = append(out, expectation{d.md5, want, "BadDigest"})
+		out = append(out, expectation{"MD5", d.md5, want, "BadDigest"})
 	}
 	if v := h.Get("X-Amz-Content-Sha256"); len(v) == 2*sha256.Size {
 		want, err := hex.DecodeString(v)
 		if err != nil {
 			return nil, fail("InvalidArgument", "The payload hash is not a SHA-256.")
 		}
-		out = append(out, expectation{sha256.New(), want, "XAmzContentSHA256Mismatch"})
+		out = append(out, expectation{"Sha256", sha256.New(), want, "XAmzContentSHA256Mismatch"})
 	}
 	for name, make := range checksums {
 		v := h.Get("X-Amz-Checksum-" + name)
@@ -162,7 +172,7 @@ func expectations(h http.Header, d *digest) ([]expectation, error) {
 		if err != nil {
 			return nil, fail("InvalidRequest", "The checksum is not base64.")
 		}
-		out = append(out, expectation{make(), want, "BadDigest"})
+		out = append(out, expectation{name, make(), want, "BadDigest"})
 	}
 	return out, nil
 }

@@ -127,6 +127,20 @@ func TestKeysAreKeptAsSpelled(t *testing.T) {
 	c.refused("InvalidURI", "PUT", "/bucket/%ff", nil)
 }
 
+// TestRecalledSums stores bodies twice: what is remembered refuses and answers the same.
+func TestRecalledSums(t *testing.T) {
+	_, _, c := start(t, Options{RecallSums: true})
+	good := base64.StdEncoding.EncodeToString([]byte("\x9d\xd4\xe4\x61\x26\x8c\x80\x34\xf5\xc8\x56\x4e\x15\x5c\x67\xa6")) // of "x"
+	for range 2 {
+		c.refused("BadDigest", "PUT", "/bucket/k", []byte("y"), "Content-MD5", good)
+		c.refused("XAmzContentSHA256Mismatch", "PUT", "/bucket/k", []byte("x"), "X-Amz-Content-Sha256", strings.Repeat("0", 64))
+		resp, _ := c.do(200, "PUT", "/bucket/k", []byte("x"), "Content-MD5", good)
+		if got := resp.Header.Get("Etag"); got != `"9dd4e461268c8034f5c8564e155c67a6"` {
+			t.Errorf("ETag %s", got)
+		}
+	}
+}
+
 func TestBodiesAreVerified(t *testing.T) {
 	_, b, c := start(t, Options{})
 	zero := strings.Repeat("0", 64)

@@ -27,6 +27,9 @@ type Options struct {
 	// FastETag makes ETags from a fast hash instead of MD5, in the form of a
 	// multipart object's. For benchmarks that would measure MD5 otherwise.
 	FastETag bool
+	// RecallSums computes the hashes of a body that comes once more only the first time,
+	// and trusts a fast hash to know it. For benchmarks, whose client shares the CPU.
+	RecallSums bool
 	// Quirks are habits of other stores.
 	Quirks Quirks
 	// Seed starts the dice of rules with a probability.
@@ -59,6 +62,7 @@ type Server struct {
 	stats  *stats
 	trace  *trace
 	depot  *depot
+	recall *recall // nil without RecallSums
 
 	latency  atomic.Pointer[Latency]
 	requests atomic.Uint64
@@ -87,6 +91,9 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{opts: o, faults: newFaults(o.Seed), stats: newStats(), trace: &trace{}, depot: newDepot()}
 	s.mu.buckets = make(map[string]*Bucket)
+	if o.RecallSums {
+		s.recall = newRecall()
+	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.SetLatency(o.Latency)
 	n, err := newNetwork(http.HandlerFunc(s.serve), o.Bandwidth)
