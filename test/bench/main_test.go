@@ -8,11 +8,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/s3mount/s3mount/test/bench/mountbench"
 )
 
-// TestMain lets the test's binary be the server, as the program's is.
+// TestMain lets the test's binary be the servers, as the program's is.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == serveName {
+	if len(os.Args) > 1 && (os.Args[1] == serveName || os.Args[1] == mountbench.StoreName) {
 		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 	}
 	// A server that is built with -race would wait a second at its end, for reports.

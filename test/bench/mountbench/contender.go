@@ -93,6 +93,8 @@ func moduleRoot(ctx context.Context) (string, error) {
 func build(ctx context.Context, root, to string) error {
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", to, "./cmd/s3mount")
 	cmd.Dir = root
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it removes its own files
+	cmd.WaitDelay = patience
 	if said, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, said)
 	}

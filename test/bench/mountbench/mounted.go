@@ -38,7 +38,8 @@ func mount(ctx context.Context, c contender, p place) (*mounted, error) {
 		"AWS_ACCESS_KEY_ID=key", "AWS_SECRET_ACCESS_KEY=secret", "AWS_REGION=us-east-1",
 	}
 	m.cmd.Stdout, m.cmd.Stderr = &m.said, &m.said
-	m.cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true} // ctrl-C is the benchmark's
+	// ctrl-C is the benchmark's, which ends the mount in order; should it be killed, the mount ends itself
+	m.cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGTERM}
 	if err := m.cmd.Start(); err != nil {
 		return nil, err
 	}

@@ -66,7 +66,7 @@ func (n *network) options() s3fake.Options {
 	return s3fake.Options{
 		FastETag: true, Bandwidth: n.megabytes * 1e6,
 		Latency: s3fake.Latency{
-			FirstByte: n.firstByte, Head: n.firstByte, Other: n.firstByte, List: n.listing,
+			FirstByte: n.firstByte, Head: n.firstByte, List: n.listing, Other: n.listing,
 			Put: n.put, Part: n.put, Create: n.put, Complete: n.put, Copy: n.put, Delete: n.put,
 		},
 	}
