@@ -9,7 +9,7 @@ TESTFLAGS ?= -p 2 -timeout 20m
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help build man demo tools deps test check clean
+.PHONY: help build man demo tools deps test check bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "  make %-7s %s\n", $$1, $$2}'
@@ -42,6 +42,10 @@ check: deps tools ## what a contributor runs before a change lands: format, vet,
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) test -count=1 ./test/arch
 	S3MOUNT_TOOLS=$(TOOLS) $(GO) test -race $(TESTFLAGS) ./...
+
+bench: tools ## s3mount against the other mounts that are here, on a simulated store (flags: BENCH="-run seq -runs 5")
+	test/install-deps.sh fuse3 rsync sqlite3 git
+	cd test/bench && S3MOUNT_TOOLS=$(TOOLS) $(GO) run . mount $(BENCH)
 
 clean: ## remove what was built; the tools stay
 	rm -rf bin man

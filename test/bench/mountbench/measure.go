@@ -219,7 +219,7 @@ func (s *session) ready(ctx context.Context, w workload, c contender, p place) (
 		if err = s.m.unmount(); err != nil {
 			return err
 		}
-		s.drop(false)
+		s.drop(true)
 		s.m, err = mount(ctx, c, p)
 		return err
 	}
