@@ -21,9 +21,9 @@ const maxFile = 16 << 20
 // File is a config file that was read. Its methods may be called from several
 // goroutines, but for those of edit.go and Save, which change it.
 type File struct {
-	// Getenv looks up the environment, which goes before the file. Nil: no
+	// LookupEnv looks up the environment, which goes before the file. Nil: no
 	// environment. To be set before the first use.
-	Getenv func(key string) string
+	LookupEnv func(key string) (string, bool)
 
 	path     string
 	names    []string // sections in the order of the file
@@ -123,12 +123,12 @@ func (f *File) Open(p RemotePath) (*Remote, error) {
 	if p.Backend == "" {
 		return f.remote(p.Remote, p.options)
 	}
-	r := &Remote{name: ":" + p.Backend, getenv: f.Getenv, options: p.options}
+	r := &Remote{name: ":" + p.Backend, lookupEnv: f.LookupEnv, options: p.options}
 	return r, checkType(r, p.Backend, "on the command line")
 }
 
 func (f *File) remote(name string, options section) (*Remote, error) {
-	r := &Remote{name: name, getenv: f.Getenv, file: f, options: options}
+	r := &Remote{name: name, lookupEnv: f.LookupEnv, file: f, options: options}
 	kind, known := r.Lookup("type")
 	if _, inFile := f.sections[name]; !inFile && !known {
 		return nil, object.Errorf(object.KindNotFound, "find remote", name, "%s", f.unknown(name))
@@ -165,11 +165,11 @@ func (f *File) unknown(name string) string {
 
 // Remote is one remote: its name, and where its options come from.
 type Remote struct {
-	name    string
-	getenv  func(string) string // may be nil
-	file    *File               // nil for a remote made on the fly
-	options section             // of the command line's connection string
-	flags   func(key string) (string, bool)
+	name      string
+	lookupEnv func(string) (string, bool) // may be nil
+	file      *File                       // nil for a remote made on the fly
+	options   section                     // of the command line's connection string
+	flags     func(key string) (string, bool)
 }
 
 // WithFlags returns the remote with the options that flags of the command line set.
@@ -204,6 +204,9 @@ func (r *Remote) Secret(key string) secret.String { return secret.New(r.Get(key)
 // all S3 remotes (S3MOUNT_S3_KEY, RCLONE_S3_KEY), that of this remote
 // (RCLONE_CONFIG_NAME_KEY), the file. That the general variable goes before the special
 // one is not what rclone's documentation says; test/rclone asks the program.
+//
+// A variable that is there and empty makes the option blank, whatever the file says; a
+// general one that is empty goes behind the special one.
 func (r *Remote) Lookup(key string) (string, bool) {
 	if v, ok := r.options[key]; ok {
 		return v.Reveal(), true
@@ -213,10 +216,8 @@ func (r *Remote) Lookup(key string) (string, bool) {
 			return v, true
 		}
 	}
-	for _, name := range r.variables(key) {
-		if v := r.getenv(name); v != "" {
-			return v, true
-		}
+	if v, ok := r.fromEnv(key); ok {
+		return v, true
 	}
 	if r.file == nil {
 		return "", false
@@ -224,20 +225,27 @@ func (r *Remote) Lookup(key string) (string, bool) {
 	return r.file.inherited(r.name, key)
 }
 
-// variables returns the environment variables that may hold an option, the first one
-// first.
-func (r *Remote) variables(key string) []string {
-	if r.getenv == nil {
-		return nil
+// fromEnv finds an option in the environment.
+func (r *Remote) fromEnv(key string) (string, bool) {
+	if r.lookupEnv == nil {
+		return "", false
 	}
-	var names []string
-	if _, ok := S3Option(key); ok {
-		names = append(names, "S3MOUNT_S3_"+strings.ToUpper(key), "RCLONE_S3_"+strings.ToUpper(key))
+	blank := false
+	if known, _ := Known(key); known {
+		for _, prefix := range []string{"S3MOUNT_S3_", "RCLONE_S3_"} {
+			v, ok := r.lookupEnv(prefix + strings.ToUpper(key))
+			if v != "" {
+				return v, true
+			}
+			blank = blank || ok
+		}
 	}
 	if r.file != nil {
-		names = append(names, envName(r.name, key))
+		if v, ok := r.lookupEnv(envName(r.name, key)); ok {
+			return v, true
+		}
 	}
-	return names
+	return "", blank
 }
 
 // inherited finds a key in the section of a name, or those that it takes from.
@@ -260,16 +268,52 @@ func envName(remote, key string) string {
 	return "RCLONE_CONFIG_" + strings.ToUpper(remote+"_"+strings.ReplaceAll(key, "-", "_"))
 }
 
-// Warnings tells what looks like a slip in values that are legal. Each is one line
-// without a secret in it.
+// Refusal returns an error of KindUnsupported if the remote asks for what s3mount does
+// not do, and it would be wrong to go on without: see Other.
+func (r *Remote) Refusal() error { return Refusal(r.Get) }
+
+// Warnings tells what looks like a slip in values that are legal, and what is passed
+// over. Each is one line without a secret in it.
 func (r *Remote) Warnings() []string {
 	var warnings []string
+	add := func(format string, args ...any) {
+		warnings = append(warnings, fmt.Sprintf("remote %s: "+format, append([]any{r.name}, args...)...))
+	}
 	for _, key := range slices.Sorted(maps.Keys(secretKeys)) {
 		for _, what := range Slips(key, r.Get(key)) {
-			warnings = append(warnings, fmt.Sprintf("remote %s: %s %s", r.name, key, what))
+			add("%s %s", key, what)
 		}
 	}
+	for _, line := range PassedOver(r.Get) {
+		add("%s", line)
+	}
+	for _, key := range r.unknown() {
+		hint := ""
+		if near := Nearest(key); near != "" {
+			hint = ": did you mean " + near + "?"
+		}
+		add("there is no option %s%s", key, hint)
+	}
 	return warnings
+}
+
+// unknown returns the options that are written for the remote, but that neither s3mount
+// nor rclone knows.
+func (r *Remote) unknown() []string {
+	keys := map[string]bool{}
+	for key := range r.options {
+		keys[key] = true
+	}
+	if r.file != nil {
+		for key := range r.file.sections[r.name] {
+			keys[key] = true
+		}
+	}
+	maps.DeleteFunc(keys, func(key string, _ bool) bool {
+		known, _ := Known(key)
+		return known || key == "type"
+	})
+	return slices.Sorted(maps.Keys(keys))
 }
 
 // Slips tells what looks like a slip in the value of an option, in words that follow

@@ -19,7 +19,7 @@ func TestRemote(t *testing.T) {
 	if got := get(t, f, "ceph", "region"); got != "x" {
 		t.Errorf("region = %q", got)
 	}
-	f.Getenv = func(k string) string { return env[k] }
+	f.LookupEnv = lookIn(env)
 	if got := get(t, f, "ceph", "region"); got != "from-env" {
 		t.Errorf("region = %q, want the environment's", got)
 	}

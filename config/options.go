@@ -18,7 +18,7 @@ type Option struct {
 	Default string   // what not setting it means; empty: nothing, or it depends
 	Choices []Choice // to choose from by number
 	Closed  bool     // a value that is none of Choices is wrong
-	Type    string   // "string", "bool", "int", "size" or "url"
+	Type    string   // "string", "bool", "tristate", "int", "size" or "url"
 	// Secret values are not shown and not echoed.
 	Secret bool
 	// Advanced options are asked for only on request.
@@ -48,7 +48,8 @@ func Known(name string) (known, used bool) {
 	if _, ok := S3Option(name); ok {
 		return true, true
 	}
-	return slices.Contains(rcloneOnly, name), false
+	_, known = findOther(name)
+	return known, false
 }
 
 // Nearest returns the option whose name is most like a mistyped one; empty if none is
@@ -96,6 +97,9 @@ func IsSecret(key string) bool {
 	})
 }
 
+// IsPrivate reports whether the value of a key is no secret, but tells who its owner is.
+func IsPrivate(key string) bool { return private[key] }
+
 // Question returns the first sentence of the help.
 func (o Option) Question() string {
 	first, _, _ := strings.Cut(o.Help, "\n")
@@ -115,6 +119,11 @@ func (o Option) Check(value string) error {
 		return fmt.Errorf("%q is none of %s", value, o.values())
 	}
 	switch o.Type {
+	case "tristate":
+		if strings.EqualFold(value, "unset") {
+			return nil
+		}
+		fallthrough
 	case "bool":
 		if _, err := strconv.ParseBool(strings.ToLower(value)); err != nil {
 			return fmt.Errorf("%q is neither true nor false", value)

@@ -55,6 +55,16 @@ var s3Options = []Option{
 		}},
 	{Name: "session_token", Type: "string", Secret: true, Advanced: true,
 		Help: "Session token that goes with temporary keys of AWS STS."},
+	{Name: "role_arn", Type: "string", Advanced: true,
+		Help: "ARN of a role to take on with the keys, by AWS STS (AssumeRole)."},
+	{Name: "role_session_name", Type: "string", Default: "s3mount", Advanced: true,
+		Help: "Name of the session with role_arn, as the account's logs show it."},
+	{Name: "role_session_duration", Type: "string", Advanced: true,
+		Help: "How long keys of role_arn last until new ones are fetched, like 1h. Blank: what the SDK asks for, 15 minutes."},
+	{Name: "role_external_id", Type: "string", Advanced: true,
+		Help: "External ID that the role of role_arn asks for."},
+	{Name: "sts_endpoint", Type: "url", Advanced: true,
+		Help: "Endpoint of STS for role_arn. Blank: AWS_ENDPOINT_URL_STS, or AWS's own of the region.\nMinIO and Ceph have STS at the endpoint of the store."},
 	{Name: "profile", Type: "string", Advanced: true,
 		Help: "Profile of the shared AWS files to take with env_auth.\nBlank: AWS_PROFILE, or \"default\"."},
 	{Name: "shared_credentials_file", Type: "string", Advanced: true,
@@ -76,26 +86,49 @@ var s3Options = []Option{
 		Help: "Your own key for SSE-C: 32 bytes in base64."},
 	{Name: "sse_customer_key_md5", Type: "string", Advanced: true,
 		Help: "MD5 of the key for SSE-C, in base64. Blank: computed."},
+	{Name: "bucket_object_lock_enabled", Type: "bool", Default: "false", Advanced: true,
+		Help: "Make new buckets with object lock."},
 	{Name: "upload_cutoff", Type: "size", Advanced: true,
-		Help: "Size from which a file is sent in parts."},
+		Help: "Size over which a file is sent in parts, 5 GiB at most. Blank: 16 MiB."},
 	{Name: "chunk_size", Type: "size", Advanced: true,
-		Help: "Size of a part. Blank: as it suits the file.\nA file has 10,000 parts at most, so that parts of large files are larger."},
+		Help: "Least size of a part, from 5 MiB to 5 GiB. Blank: as it suits the command.\nA file has 10,000 parts at most, so that parts of large files are larger."},
 	{Name: "copy_cutoff", Type: "size", Advanced: true,
-		Help: "Size from which the store copies an object in parts. Blank: what S3 allows, 5 GiB."},
+		Help: "Size over which the store copies an object in parts, 5 GiB at most. Blank: 5 GiB."},
 	{Name: "upload_concurrency", Type: "int", Advanced: true,
 		Help: "How many parts of a file are sent at once."},
+	{Name: "use_multipart_uploads", Type: "tristate", Advanced: true,
+		Help: "False for a store that takes no parts: every file is sent whole, and one over 5 GiB can't be."},
+	{Name: "use_multipart_etag", Type: "tristate", Advanced: true,
+		Help: "False for a store whose ETags of what was sent in parts are not made of the parts' sums: they are not compared then."},
 	{Name: "disable_checksum", Type: "bool", Default: "false", Advanced: true,
 		Help: "Don't compute the MD5 of files that are sent in parts, to be stored with them."},
 	{Name: "no_check_bucket", Type: "bool", Default: "false", Advanced: true,
-		Help: "Don't look whether the bucket exists, and don't make it.\nFor keys that may not do either."},
+		Help: "Don't make the bucket that is copied to, if it is not there.\nFor keys that may not make one. It is never looked for before: the first write finds out."},
 	{Name: "no_head", Type: "bool", Default: "false", Advanced: true,
-		Help: "Don't look at an object once it is written."},
+		Help: "Don't look at an object once it is written, to see whether the store really has it.\nThat is done only with stores that have been seen to claim it without."},
+	{Name: "list_chunk", Type: "int", Advanced: true,
+		Help: "How many keys a page of a listing has. Blank: as many as the store gives, mostly 1000."},
+	{Name: "list_version", Type: "string", Closed: true, Advanced: true,
+		Help: "Form of listings to ask for. Blank: as the provider wants it.",
+		Choices: []Choice{
+			{"0", "As the provider wants it"},
+			{"1", "ListObjects"},
+			{"2", "ListObjectsV2"},
+		}},
+	{Name: "list_url_encode", Type: "tristate", Advanced: true,
+		Help: "False for a store that can't list keys in URL encoding."},
 	{Name: "requester_pays", Type: "bool", Default: "false", Advanced: true,
 		Help: "Say that you pay for the requests, for buckets that want it."},
 	{Name: "use_accelerate_endpoint", Type: "bool", Default: "false", Advanced: true,
 		Help: "Use AWS's accelerated endpoint."},
 	{Name: "use_dual_stack", Type: "bool", Default: "false", Advanced: true,
 		Help: "Use AWS's endpoint that has IPv6 too."},
+}
+
+// private are the options that tell who somebody is. rclone redacts them too, but for
+// the roles'.
+var private = map[string]bool{
+	"access_key_id": true, "sse_kms_key_id": true, "sse_customer_key_md5": true, "role_arn": true, "role_external_id": true, "role_session_name": true,
 }
 
 var regions = []Choice{
@@ -160,19 +193,4 @@ var storageClasses = []Choice{
 	{"GLACIER_IR", "Archive, read at once"},
 	{"GLACIER", "Archive: to be restored before it can be read"},
 	{"DEEP_ARCHIVE", "The slowest archive: to be restored before it can be read"},
-}
-
-// rcloneOnly are options of rclone 1.76 for a remote of type s3 that s3mount does not
-// act on. They may stand in a file that both use.
-var rcloneOnly = []string{
-	"bucket_object_lock_enabled", "bypass_governance_retention", "decompress",
-	"description", "directory_bucket", "directory_markers", "disable_http2", "download_url",
-	"encoding", "ibm_api_key", "ibm_iam_endpoint", "ibm_resource_instance_id", "leave_parts_on_error",
-	"list_chunk", "list_url_encode", "list_version", "list_versions_oldest_first", "max_upload_parts",
-	"memory_pool_flush_time", "memory_pool_use_mmap", "might_gzip", "no_head_object", "no_system_metadata", "object_lock_legal_hold_status", "object_lock_mode",
-	"object_lock_retain_until_date", "object_lock_set_after_upload", "object_lock_supported",
-	"role_arn", "role_external_id", "role_session_duration", "role_session_name",
-	"sdk_log_mode", "sign_accept_encoding", "sts_endpoint", "use_accept_encoding_gzip", "use_already_exists", "use_arn_region",
-	"use_data_integrity_protections", "use_multipart_etag", "use_multipart_uploads",
-	"use_presigned_request", "use_unsigned_payload", "use_x_id", "version_at", "version_deleted", "versions",
 }

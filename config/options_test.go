@@ -23,7 +23,7 @@ func TestWhereAValueComesFrom(t *testing.T) {
 	f := mustParse(t, "[r]\ntype = s3\n")
 	p, _ := ParsePath("r:b")
 	flags, env := map[string]string{}, map[string]string{}
-	f.Getenv = func(k string) string { return env[k] }
+	f.LookupEnv = lookIn(env)
 	for _, s := range sources {
 		s.apply(f, &p, flags, env)
 		r, err := f.Open(p)
@@ -36,7 +36,7 @@ func TestWhereAValueComesFrom(t *testing.T) {
 }
 
 func TestRemotesMadeOnTheFlyHaveFlagsAndEnvironment(t *testing.T) {
-	f := &File{Getenv: envOf("S3MOUNT_S3_REGION", "env", "RCLONE_S3_TYPE", "drive")}
+	f := &File{LookupEnv: lookIn(map[string]string{"S3MOUNT_S3_REGION": "env", "RCLONE_S3_TYPE": "drive"})}
 	p, _ := ParsePath(":s3,acl=private:b")
 	r, err := f.Open(p)
 	must(t, err)
@@ -86,10 +86,11 @@ func TestTheTableOfOptions(t *testing.T) {
 			t.Errorf("%s: its own default: %v", o.Name, err)
 		}
 	}
-	for _, name := range rcloneOnly {
-		if seen[name] {
-			t.Errorf("%s is in both tables", name)
+	for _, o := range Others() {
+		if seen[o.Name] || o.Why == "" {
+			t.Errorf("%s is in the tables twice, or not explained", o.Name)
 		}
+		seen[o.Name] = true
 	}
 }
 
@@ -143,5 +144,78 @@ func TestPlace(t *testing.T) {
 	}
 	if _, err := Place("", envOf()); err == nil {
 		t.Error("a place without a home")
+	}
+}
+
+// lookIn is an environment.
+func lookIn(env map[string]string) func(string) (string, bool) {
+	return func(k string) (string, bool) { v, ok := env[k]; return v, ok }
+}
+
+func TestWhatRcloneHasAndWeDoNot(t *testing.T) {
+	for _, c := range []struct{ key, value, refusal, warning string }{
+		{"versions", "true", "only the newest version", ""},
+		{"versions", "false", "", ""},
+		{"versions", "", "", ""},
+		{"version_at", "off", "", ""},
+		{"version_at", "2026-01-01", "only the newest version", ""},
+		{"directory_bucket", "TRUE", "no order", ""},
+		{"object_lock_mode", "GOVERNANCE", "without retention", ""},
+		{"encoding", "Slash,InvalidUtf8,Dot", "", ""},
+		{"encoding", "None", "other names", ""},
+		{"max_upload_parts", "10000", "", ""},
+		{"max_upload_parts", "1000", "", "max_upload_parts is passed over: "},
+		{"use_unsigned_payload", "unset", "", ""},
+		{"use_unsigned_payload", "0", "", ""},
+		{"use_unsigned_payload", "true", "", "use_unsigned_payload is passed over: "},
+		{"sdk_log_mode", "Off", "", ""},
+		{"description", "mine", "", ""},
+		{"acess_key_id", "AKIA", "", "there is no option acess_key_id: did you mean access_key_id?"},
+		{"whatever", "SECRET", "", "there is no option whatever"},
+	} {
+		f := mustParse(t, "[r]\ntype = s3\n"+c.key+" = "+c.value+"\n")
+		r, err := f.Remote("r")
+		must(t, err)
+		if err := r.Refusal(); (err == nil) != (c.refusal == "") || err != nil && !strings.Contains(err.Error(), c.refusal) {
+			t.Errorf("%s = %s: refused with %v", c.key, c.value, err)
+		}
+		if got := strings.Join(r.Warnings(), "|"); (got == "") != (c.warning == "") || !strings.Contains(got, c.warning) || strings.Contains(got, "SECRET") {
+			t.Errorf("%s = %s: warned with %q", c.key, c.value, got)
+		}
+	}
+	f := mustParse(t, "[r]\ntype = s3\n")
+	f.LookupEnv = lookIn(map[string]string{"RCLONE_S3_VERSIONS": "true"})
+	r, err := f.Remote("r")
+	must(t, err)
+	if r.Refusal() == nil {
+		t.Error("versions of the environment are passed over")
+	}
+	p, err := ParsePath(":s3,endpont=x:b")
+	must(t, err)
+	if r, err = (&File{}).Open(p); err != nil || len(r.Warnings()) != 1 {
+		t.Errorf("%v, %v", r, err)
+	}
+}
+
+// An empty variable is not one that is not there. test/rclone asks rclone for the same.
+func TestAnEmptyVariableMakesAnOptionBlank(t *testing.T) {
+	const general, ours, special = "RCLONE_S3_REGION", "S3MOUNT_S3_REGION", "RCLONE_CONFIG_R_REGION"
+	for _, c := range []struct {
+		env  map[string]string
+		want string
+	}{
+		{nil, "file"},
+		{map[string]string{special: ""}, ""},
+		{map[string]string{general: ""}, ""},
+		{map[string]string{ours: ""}, ""},
+		{map[string]string{general: "", special: "x"}, "x"},
+		{map[string]string{general: "x", special: ""}, "x"},
+		{map[string]string{ours: "", general: "x"}, "x"},
+	} {
+		f := mustParse(t, "[r]\ntype = s3\nregion = file\n")
+		f.LookupEnv = lookIn(c.env)
+		if got := get(t, f, "r", "region"); got != c.want {
+			t.Errorf("%q: %q, want %q", c.env, got, c.want)
+		}
 	}
 }

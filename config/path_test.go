@@ -69,7 +69,7 @@ func TestParsePathErrors(t *testing.T) {
 
 func TestOpen(t *testing.T) {
 	f := mustParse(t, "[r]\ntype = s3\nregion = file\nacl = private\n")
-	f.Getenv = func(k string) string { return map[string]string{"RCLONE_CONFIG_R_REGION": "env"}[k] }
+	f.LookupEnv = lookIn(map[string]string{"RCLONE_CONFIG_R_REGION": "env"})
 	for in, want := range map[string]string{
 		"r:b":            "env|private",
 		"r,region=cmd:b": "cmd|private",

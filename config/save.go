@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 
@@ -47,10 +48,33 @@ func (f *File) Text(section string, hide func(section, key string) bool, mask st
 		case l.key != "" && !l.value.Empty() && hide(l.section, l.key):
 			b.WriteString(l.key + " = " + mask + "\n")
 		default:
-			b.WriteString(strings.TrimRight(l.text.Reveal(), "\r\n") + "\n")
+			b.WriteString(shown(l, hide, mask) + "\n")
 		}
 	}
 	return b.String()
+}
+
+// shown is a line that is no secret itself, but may have one in it: a line that was made
+// a comment, or a URL with a password.
+func shown(l line, hide func(section, key string) bool, mask string) string {
+	text := strings.TrimRight(l.text.Reveal(), "\r\n")
+	if isComment(l) {
+		inner := strings.TrimLeft(strings.TrimSpace(text), "#; \t")
+		if i := strings.IndexAny(inner, "=:"); i > 0 && strings.TrimSpace(inner[i+1:]) != "" && hide(l.section, strings.TrimSpace(inner[:i])) {
+			return text[:strings.Index(text, inner)] + inner[:i+1] + " " + mask
+		}
+	}
+	if hide(l.section, "password") { // who may not see one may not see one in a URL
+		return WithoutPassword(text, mask)
+	}
+	return text
+}
+
+var userinfo = regexp.MustCompile(`://[^/?#\s]*@`)
+
+// WithoutPassword puts mask in the place of what stands before the host in URLs.
+func WithoutPassword(text, mask string) string {
+	return userinfo.ReplaceAllLiteralString(text, "://"+mask+"@")
 }
 
 // plain is the whole text of the file.

@@ -190,3 +190,19 @@ func TestEncryptedFilesStayEncrypted(t *testing.T) {
 		}
 	}
 }
+
+// A key that somebody made a comment is as secret as before; so is a password in a URL.
+func TestSecretsInOddPlacesAreNotShown(t *testing.T) {
+	f := mustParse(t, "[a]\ntype = s3\n# secret_access_key = HIDDEN\n;session_token: HIDDEN\n  ## my token=HIDDEN\n"+
+		"# made in 2026: mine\nendpoint = https://user:HIDDEN@s3.example.org/x\npath = a@b\n")
+	hide := func(_, key string) bool { return IsSecret(key) }
+	got := f.Text("", hide, "XXX")
+	want := "[a]\ntype = s3\n# secret_access_key = XXX\n;session_token: XXX\n  ## my token= XXX\n" +
+		"# made in 2026: mine\nendpoint = https://XXX@s3.example.org/x\npath = a@b\n"
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if all := f.Text("", func(_, _ string) bool { return false }, "XXX"); strings.Count(all, "HIDDEN") != 4 {
+		t.Errorf("with secrets:\n%s", all)
+	}
+}

@@ -21,6 +21,9 @@ func (c *Client) CreateBucket(ctx context.Context, name string) error {
 	}
 	b := &Bucket{client: c, name: name}
 	in := &s3.CreateBucketInput{Bucket: &name, ACL: types.BucketCannedACL(cmp.Or(c.cfg.BucketACL, c.cfg.ACL))}
+	if c.cfg.BucketObjectLock {
+		in.ObjectLockEnabledForBucket = aws.Bool(true)
+	}
 	where := c.cfg.LocationConstraint
 	if where == "" && c.cfg.Endpoint == "" { // AWS wants it named outside of us-east-1
 		where = c.quirks.region

@@ -17,7 +17,7 @@ import (
 )
 
 // Config tells how an account is reached, and how what is written is stored. The zero
-// value is AWS with anonymous access. The fields up to NoHead are the options of an
+// value is AWS with anonymous access. The fields up to CopyCutoff are the options of an
 // rclone remote, under the same names in snake_case; see FromRemote.
 type Config struct {
 	// Provider is one of Providers, in any case. Empty: AWS without an Endpoint,
@@ -39,6 +39,15 @@ type Config struct {
 	// SharedCredentialsFile is used instead of ~/.aws/credentials. Only with EnvAuth.
 	SharedCredentialsFile string
 
+	// RoleARN is a role to take on with these credentials; see assumeRole. Empty: none.
+	RoleARN             string
+	RoleSessionName     string        // empty: "s3mount"
+	RoleSessionDuration time.Duration // 15 minutes to 12 hours; 0: 15 minutes
+	RoleExternalID      string        // empty: none
+	// STSEndpoint is a host, host:port or URL. Empty: that of the environment's
+	// AWS_ENDPOINT_URL_STS, else AWS's own of the region.
+	STSEndpoint string
+
 	// Region is signed into each request. Empty or "other-v4-signature": the
 	// provider's default, and the bucket's own where the store tells it.
 	// "other-v2-signature" is V2Auth.
@@ -57,6 +66,7 @@ type Config struct {
 	BucketACL          string // canned ACL of new buckets; empty: ACL
 	StorageClass       string // of what is written; empty: the store's default
 	RequesterPays      bool   // this account pays for requests to others' buckets
+	BucketObjectLock   bool   // new buckets have object lock
 
 	ServerSideEncryption string // "AES256" or "aws:kms"; empty: the store's default
 	SSEKMSKeyID          string // with "aws:kms"; empty: the account's default key
@@ -66,15 +76,22 @@ type Config struct {
 	SSECustomerAlgorithm string
 	SSECustomerKey       secret.String
 
+	ListChunk     int  // keys of a page of a listing; 0: as asked for, or as the store gives
+	ListVersion   int  // 1 or 2: the form of listings; 0: as the provider wants it
+	PlainListings bool // keys in listings are not asked for in URL encoding
+	// OtherPartETags says that ETags of multipart uploads are not made of those of the
+	// parts, so that nothing is to be compared with them.
+	OtherPartETags bool
+
 	// The following tune uploads. They are carried here for those who cut objects into
 	// parts. Zero: their own choice.
-	UploadCutoff      int64 // bytes: from here on, in parts (at most 5 GiB)
+	UploadCutoff      int64 // bytes: over it, in parts (at most 5 GiB)
 	ChunkSize         int64 // bytes of a part, 5 MiB to 5 GiB; more where there would be too many
 	UploadConcurrency int   // parts of one object at once
 	DisableChecksum   bool  // large objects are stored without their MD5 in the metadata
 	NoCheckBucket     bool  // no bucket is looked at or made before an upload; Bucket never does
-	NoHead            bool  // no HEAD after an upload; Bucket sends one only where it must
-	// CopyCutoff is from which size on copies go in parts. Zero: 5 GiB, S3's limit.
+	NoHead            bool  // a store that claims uploads that it has not made is believed
+	// CopyCutoff is over which size copies go in parts. Zero: 5 GiB, S3's limit.
 	CopyCutoff int64 // bytes
 
 	// RootCAs are trusted to vouch for the endpoint. Nil: those of the system.
@@ -154,6 +171,7 @@ func (c Config) Validate() error {
 func (c Config) checkText() error {
 	for name, value := range map[string]string{
 		"access_key_id": c.AccessKeyID, "secret_access_key": c.SecretAccessKey.Reveal(), "session_token": c.SessionToken.Reveal(),
+		"role_arn": c.RoleARN, "role_session_name": c.RoleSessionName, "role_external_id": c.RoleExternalID,
 		"region": c.Region, "location_constraint": c.LocationConstraint, "sse_kms_key_id": c.SSEKMSKeyID,
 	} {
 		if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
@@ -188,7 +206,22 @@ func (c Config) checkCredentials() error {
 	case c.AccessKeyID == "" && !c.SessionToken.Empty():
 		return badOption("session_token", "it goes with access_key_id and secret_access_key")
 	}
-	return nil
+	return c.checkRole()
+}
+
+// checkRole checks what is asked of STS.
+func (c Config) checkRole() error {
+	if c.RoleARN == "" {
+		return nil // what else is said of the role does nothing, as with rclone
+	}
+	if c.AccessKeyID == "" && !c.EnvAuth {
+		return badOption("role_arn", "a role is taken on with keys: give access_key_id and secret_access_key, or env_auth = true")
+	}
+	if d := c.RoleSessionDuration; d != 0 && (d < minSession || d > maxSession) {
+		return badOption("role_session_duration", "it is from 15m to 12h")
+	}
+	_, err := parseEndpoint("sts_endpoint", c.STSEndpoint)
+	return err
 }
 
 // checkStored checks how objects and buckets are stored.
@@ -261,17 +294,25 @@ func (c Config) endpointURL() (*url.URL, error) {
 		}
 		return nil, nil
 	}
+	return parseEndpoint("endpoint", text)
+}
+
+// parseEndpoint reads a host, host:port or URL; nil for an empty text.
+func parseEndpoint(option, text string) (*url.URL, error) {
+	if text == "" {
+		return nil, nil
+	}
 	if !strings.Contains(text, "://") {
 		text = "https://" + text
 	}
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Host == "" || u.Hostname() == "":
-		return nil, badOption("endpoint", "it must be host, host:port or a URL")
+		return nil, badOption(option, "it must be host, host:port or a URL")
 	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, badOption("endpoint", "its scheme must be http or https")
+		return nil, badOption(option, "its scheme must be http or https")
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return nil, badOption("endpoint", "it may not have a user, a query or a fragment")
+		return nil, badOption(option, "it may not have a user, a query or a fragment")
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
 	return u, nil

@@ -66,7 +66,11 @@ func TestBadOptions(t *testing.T) {
 		"use_accelerate_endpoint": {"use_accelerate_endpoint": "true", "endpoint": "h"},
 		"use_dual_stack":          {"use_dual_stack": "true", "endpoint": "h"},
 		"role_arn":                {"role_arn": "arn:aws:iam::1:role/x"},
-		"versions":                {"versions": "true"},
+		"role_session_duration":   {"env_auth": "true", "role_arn": "arn", "role_session_duration": "5m"},
+		"sts_endpoint":            {"env_auth": "true", "role_arn": "arn", "sts_endpoint": "https://u:p@h"},
+		"list_version":            {"list_version": "3"},
+		"list_chunk":              {"list_chunk": "0"},
+		"list_url_encode":         {"list_url_encode": "maybe"},
 	} {
 		_, err := from(options)
 		var kinds = []object.Kind{object.KindInvalid, object.KindUnsupported}

@@ -2,12 +2,15 @@ package s3remote
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
+	"github.com/aws/aws-sdk-go-v2/credentials/processcreds"
 	"github.com/aws/smithy-go/logging"
 
 	"github.com/s3mount/s3mount/object"
@@ -35,7 +38,16 @@ const (
 //  6. the role of an EC2 instance
 //
 // and no credentials where there is none. A source that is there but fails is an error.
+// With RoleARN they are only what the role is taken on with.
 func findCredentials(ctx context.Context, c Config) (aws.CredentialsProvider, error) {
+	keys, err := findKeys(ctx, c)
+	if err != nil || c.RoleARN == "" {
+		return keys, err
+	}
+	return assumeRole(ctx, c, keys)
+}
+
+func findKeys(ctx context.Context, c Config) (aws.CredentialsProvider, error) {
 	if c.AccessKeyID != "" {
 		return credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey.Reveal(), c.SessionToken.Reveal()), nil
 	}
@@ -93,7 +105,19 @@ func roleOrNone(ctx context.Context, c Config, role aws.CredentialsProvider) (aw
 }
 
 func noCredentials(err error) error {
-	return &object.Error{Op: "connect", Kind: object.KindCredentials, Err: &credentialsError{err}}
+	return &object.Error{Op: "connect", Kind: object.KindCredentials, Err: &credentialsError{withoutKeys(err)}}
+}
+
+// withoutKeys returns another error for one whose text shows what a program printed,
+// which may be half of the keys.
+func withoutKeys(err error) error {
+	var program *processcreds.ProviderError
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	if errors.As(err, &program) && (errors.As(err, &syntax) || errors.As(err, &kind)) {
+		return errors.New("the program of credential_process prints something else than the JSON that it should")
+	}
+	return err
 }
 
 // namedCredentials marks failures to refresh credentials as such.
@@ -102,7 +126,7 @@ type namedCredentials struct{ aws.CredentialsProvider }
 func (n namedCredentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	found, err := n.CredentialsProvider.Retrieve(ctx)
 	if err != nil {
-		return found, &credentialsError{err}
+		return found, &credentialsError{withoutKeys(err)}
 	}
 	return found, nil
 }

@@ -146,6 +146,39 @@ func TestCredentialProcess(t *testing.T) {
 	wantKind(t, err, object.KindCredentials) // a source that fails is not "none"
 }
 
+// What the program printed may be half of a key.
+func TestOutputOfACredentialProcessIsNotShown(t *testing.T) {
+	home := bare(t)
+	for _, output := range []string{`{"SecretAccessKey":"s3cret"`, `s3cret`, `{"Version":1,"SecretAccessKey":["s3cret"]}`} {
+		file(t, filepath.Join(home, "out"), output)
+		file(t, filepath.Join(home, ".aws/config"), "[default]\ncredential_process = cat "+filepath.Join(home, "out")+"\n")
+		_, err := New(t.Context(), Config{EnvAuth: true})
+		wantKind(t, err, object.KindCredentials)
+		if strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("the error shows the output: %v", err)
+		}
+	}
+}
+
+// A shared file that is damaged is an error that shows nothing of it.
+func TestDamagedSharedFileIsNotShown(t *testing.T) {
+	home := bare(t)
+	for _, text := range []string{
+		"[default\naws_secret_access_key = s3cret\n", "[default]\naws_secret_access_key s3cret\n", "s3cret\n",
+		"[default]\naws_access_key_id = A\naws_secret_access_key =\n  s3cret\n",
+	} {
+		file(t, filepath.Join(home, ".aws/credentials"), text)
+		var lines logged
+		c, err := New(t.Context(), Config{EnvAuth: true, Log: slog.New(slog.NewTextHandler(&lines, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+		if err == nil {
+			c.Close()
+		}
+		if got := fmt.Sprint(err) + lines.text.String(); strings.Contains(got, "s3cret") {
+			t.Errorf("%q: %s", text, got)
+		}
+	}
+}
+
 func TestContainerCredentials(t *testing.T) {
 	bare(t)
 	url := localService(t, func(w http.ResponseWriter, r *http.Request) {

@@ -201,7 +201,7 @@ func (b *Bucket) relative(q object.Query, cur cursor, full string) (string, bool
 func (b *Bucket) listV2(ctx context.Context, q object.Query, cur cursor) (listing, error) {
 	in := &s3.ListObjectsV2Input{
 		Bucket: &b.name, Prefix: optional(b.prefix + q.Prefix), Delimiter: optional(q.Delimiter),
-		EncodingType: types.EncodingTypeUrl, MaxKeys: pageSize(q.Max),
+		EncodingType: b.encoding(), MaxKeys: b.pageSize(q.Max),
 	}
 	if cur.token != "" {
 		in.ContinuationToken = &cur.token
@@ -220,7 +220,7 @@ func (b *Bucket) listV2(ctx context.Context, q object.Query, cur cursor) (listin
 func (b *Bucket) listV1(ctx context.Context, q object.Query, cur cursor) (listing, error) {
 	in := &s3.ListObjectsInput{
 		Bucket: &b.name, Prefix: optional(b.prefix + q.Prefix), Delimiter: optional(q.Delimiter),
-		EncodingType: types.EncodingTypeUrl, MaxKeys: pageSize(q.Max), Marker: optional(cur.last),
+		EncodingType: b.encoding(), MaxKeys: b.pageSize(q.Max), Marker: optional(cur.last),
 	}
 	out, err := b.client.s3.ListObjects(ctx, in, b.inRegion)
 	if err != nil {
@@ -270,9 +270,21 @@ func optional(s string) *string {
 }
 
 // pageSize returns the max-keys parameter; stores cut it to 1,000.
-func pageSize(n int) *int32 {
+func (b *Bucket) pageSize(n int) *int32 {
+	if chunk := b.client.cfg.ListChunk; chunk > 0 && (n <= 0 || n > chunk) {
+		n = chunk
+	}
 	if n <= 0 {
 		return nil
 	}
 	return aws.Int32(int32(min(n, 1000)))
+}
+
+// encoding returns the encoding-type parameter: without it, keys with control characters
+// can't be listed.
+func (b *Bucket) encoding() types.EncodingType {
+	if b.client.quirks.plainKeys {
+		return ""
+	}
+	return types.EncodingTypeUrl
 }

@@ -7,24 +7,16 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/s3mount/s3mount/internal/parts"
 	"github.com/s3mount/s3mount/internal/secret"
-	"github.com/s3mount/s3mount/object"
 )
 
-// refused are options of rclone that change what is stored or who asks, so that
-// passing them over would do something else than the user wants.
-var refused = []string{"role_arn", "directory_bucket", "versions", "version_at"}
-
 // FromRemote makes a Config of the options of an rclone remote, by rclone's names;
-// get returns "" for what is not set. The result is validated. Options of rclone that
-// are not known here and change nothing that is stored are passed over.
+// get returns "" for what is not set. The result is validated. Options that are not
+// known here are passed over: package config knows which of rclone's are to be refused.
 func FromRemote(get func(key string) string) (Config, error) {
-	for _, key := range refused {
-		if v := get(key); v != "" && v != "false" && v != "off" {
-			return Config{}, object.Errorf(object.KindUnsupported, "option", key, "s3mount does not have it")
-		}
-	}
 	o := options{get: get}
 	c := Config{
 		Provider:              get("provider"),
@@ -34,6 +26,11 @@ func FromRemote(get func(key string) string) (Config, error) {
 		EnvAuth:               o.bool("env_auth"),
 		Profile:               get("profile"),
 		SharedCredentialsFile: get("shared_credentials_file"),
+		RoleARN:               get("role_arn"),
+		RoleSessionName:       get("role_session_name"),
+		RoleSessionDuration:   o.duration("role_session_duration"),
+		RoleExternalID:        get("role_external_id"),
+		STSEndpoint:           get("sts_endpoint"),
 		Region:                get("region"),
 		V2Auth:                o.bool("v2_auth"),
 		Endpoint:              get("endpoint"),
@@ -49,7 +46,12 @@ func FromRemote(get func(key string) string) (Config, error) {
 		SSEKMSKeyID:           get("sse_kms_key_id"),
 		SSECustomerAlgorithm:  get("sse_customer_algorithm"),
 		SSECustomerKey:        o.customerKey(),
-		UploadCutoff:          o.size("upload_cutoff"),
+		BucketObjectLock:      o.bool("bucket_object_lock_enabled"),
+		ListChunk:             o.count("list_chunk"),
+		ListVersion:           o.listVersion(),
+		PlainListings:         o.isFalse("list_url_encode"),
+		OtherPartETags:        o.isFalse("use_multipart_etag"),
+		UploadCutoff:          o.cutoff(),
 		ChunkSize:             o.size("chunk_size"),
 		CopyCutoff:            o.size("copy_cutoff"),
 		UploadConcurrency:     o.count("upload_concurrency"),
@@ -91,6 +93,51 @@ func (o *options) tristate(name string) *bool {
 func (o *options) bool(name string) bool {
 	v := o.tristate(name)
 	return v != nil && *v
+}
+
+// isFalse reports whether a boolean option is set, and to false.
+func (o *options) isFalse(name string) bool {
+	v := o.tristate(name)
+	return v != nil && !*v
+}
+
+// cutoff reads from which size on files go in parts. Nothing is below the least cutoff,
+// but what is empty.
+func (o *options) cutoff() int64 {
+	if o.isFalse("use_multipart_uploads") {
+		return parts.MaxSize
+	}
+	n := o.size("upload_cutoff")
+	if n == 0 && o.get("upload_cutoff") != "" {
+		return 1
+	}
+	return n
+}
+
+// listVersion reads a form of listings; 0 where it is left to the provider.
+func (o *options) listVersion() int {
+	text := o.get("list_version")
+	if text == "" || text == "0" {
+		return 0
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > 2 {
+		o.fail("list_version", "%q is none of 0, 1 and 2", text)
+	}
+	return n
+}
+
+// duration reads how long something lasts; 0 where it is not set.
+func (o *options) duration(name string) time.Duration {
+	text := o.get(name)
+	if text == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		o.fail(name, "%q is no time like 1h or 30m", text)
+	}
+	return d
 }
 
 // count reads a number of things; 0 where it is not set.

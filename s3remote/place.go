@@ -7,3 +7,6 @@ import "cmp"
 func (b *Bucket) String() string {
 	return cmp.Or(b.client.cfg.Endpoint, b.regionName()) + "/" + b.name + "/" + b.prefix
 }
+
+// Config returns what the Client was made with.
+func (b *Bucket) Config() Config { return b.client.cfg }

@@ -27,6 +27,7 @@ type quirks struct {
 	v2            bool   // sign with version 2
 	listV1        bool   // ask for the first form of listings
 	rawMarkers    bool   // a marker in a listing is not URL-encoded where keys are
+	plainKeys     bool   // can't list keys in URL encoding
 	plainUploads  bool   // encodes keys in a listing of uploads if asked to, but does not say so
 	bareMatch     bool   // wants ETags in conditions of writes without quotes
 
@@ -83,5 +84,11 @@ func (c Config) provider() quirks {
 	if c.ForcePathStyle != nil {
 		found.pathStyle = *c.ForcePathStyle
 	}
+	if c.ListVersion != 0 {
+		found.listV1 = c.ListVersion == 1
+	}
+	found.plainKeys = c.PlainListings
+	found.plainUploads = found.plainUploads || c.PlainListings
+	found.verify = found.verify && !c.NoHead
 	return found
 }

@@ -165,7 +165,7 @@ func (b *Bucket) completed(ctx context.Context, key string, parts []object.Part,
 	}
 	found := headInfo(key, out)
 	want := said.ETag
-	if sum, known := partsETag(parts); want == "" && known && etagIsMD5(out) {
+	if sum, known := partsETag(parts); want == "" && known && etagIsMD5(out) && !b.client.cfg.OtherPartETags {
 		want = sum
 	}
 	if found.Size != said.Size || (want != "" && found.ETag != want) {
@@ -183,7 +183,7 @@ func (b *Bucket) completeLanded(ctx context.Context, key string, parts []object.
 	}
 	found := headInfo(key, out)
 	want, known := partsETag(parts)
-	if !etagIsMD5(out) {
+	if !etagIsMD5(out) || b.client.cfg.OtherPartETags {
 		known = false
 	}
 	same := known && found.ETag == want

@@ -41,7 +41,7 @@ type wire struct {
 func newWire(c Config) *wire {
 	dial, proxy := c.Dial, func(*http.Request) (*url.URL, error) { return nil, nil }
 	if dial == nil {
-		proxy = http.ProxyFromEnvironment
+		proxy = quietProxy(http.ProxyFromEnvironment)
 		dial = (&net.Dialer{Timeout: c.Timeouts.Connect, KeepAlive: 30 * time.Second}).DialContext
 	}
 	return &wire{limits: c.Timeouts, transport: &http.Transport{
@@ -69,6 +69,17 @@ func newWire(c Config) *wire {
 		ReadBufferSize:     64 << 10,
 		WriteBufferSize:    64 << 10,
 	}}
+}
+
+// quietProxy is find with an error that does not show the URL, which may have a password.
+func quietProxy(find func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
+	return func(req *http.Request) (*url.URL, error) {
+		u, err := find(req)
+		if err != nil {
+			return nil, errors.New("the proxy in HTTP_PROXY or HTTPS_PROXY is no URL")
+		}
+		return u, nil
+	}
 }
 
 // Do sends a request and returns the answer to it, if it is a success. Unless the

@@ -63,7 +63,7 @@
 // # Who owns the goroutines
 //
 // All belong to the Queue and end with its Close: one for each Ticket that is not done,
-// up to Options.Parallel senders for each multipart upload with work to do, and one for
+// up to Options.PerFile senders for each multipart upload with work to do, and one for
 // each abort. Requests in flight, over all files, are bounded by Options.Parallel; those
 // that somebody waits for (a Ticket's) go before early parts and aborts.
 package writeback

@@ -15,7 +15,7 @@ import (
 // does not know who writes the file; it is told what changed.
 //
 // The upload is created at the store by the first sender. Senders run while there are
-// parts in ready, at most Queue.Parallel, and only one before the upload has its id. The
+// parts in ready, at most Queue.PerFile, and only one before the upload has its id. The
 // first failure stops them, until finish asks again.
 type multipart struct {
 	q      *Queue
@@ -110,7 +110,7 @@ func (m *multipart) queueLocked(p partRange) {
 
 // startLocked starts senders for the parts that are ready.
 func (m *multipart) startLocked() {
-	limit := m.q.Parallel
+	limit := m.q.PerFile
 	if m.mu.id == "" {
 		limit = 1
 	}

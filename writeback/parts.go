@@ -1,11 +1,15 @@
 package writeback
 
+// MaxPartSize is the greatest part in bytes: S3's limit is 5 GiB; a power of two is kept
+// below it.
+const MaxPartSize = 4 << 30
+
 // The limits of S3 that the layout keeps. They are in the S3 user guide under
 // "Amazon S3 multipart upload limits".
 const (
 	maxParts      = 10_000
 	maxObjectSize = 5 << 40
-	maxPartSize   = 4 << 30 // the limit is 5 GiB; a power of two is kept below it
+	maxPartSize   = MaxPartSize
 	partsPerTier  = 900
 )
 

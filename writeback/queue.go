@@ -62,6 +62,7 @@ type Options struct {
 	Uploader Uploader
 	Disk     *budget.Disk
 	Parallel int // requests in flight over all files; 0: DefaultParallel
+	PerFile  int // parts of one file in flight; 0: as many as Parallel has
 	// PartSize is the size of the first 900 parts of a multipart upload, in bytes;
 	// stores refuse less than 5 MiB. 0: DefaultPartSize.
 	PartSize int64
@@ -75,6 +76,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.Parallel == 0 {
 		o.Parallel = DefaultParallel
+	}
+	if o.PerFile == 0 {
+		o.PerFile = o.Parallel
 	}
 	if o.PartSize == 0 {
 		o.PartSize = DefaultPartSize
@@ -98,8 +102,8 @@ func (o Options) validate() error {
 	switch {
 	case o.Dir == "" || o.Uploader == nil || o.Disk == nil:
 		return bad("Dir, Uploader and Disk are required")
-	case o.Parallel < 1:
-		return bad("Parallel is %d", o.Parallel)
+	case o.Parallel < 1 || o.PerFile < 1:
+		return bad("Parallel is %d, PerFile %d", o.Parallel, o.PerFile)
 	case o.PartSize < 1 || o.PartSize > maxPartSize:
 		return bad("PartSize is %d, not within 1 and %d", o.PartSize, int64(maxPartSize))
 	case o.MultipartOver < 0 || o.MultipartOver > maxPut:

@@ -44,6 +44,9 @@ func (g *globals) remoteConfig(ctx context.Context, place config.RemotePath, log
 	for _, w := range remote.Warnings() {
 		log.Warn(w)
 	}
+	if err := remote.Refusal(); err != nil {
+		return s3remote.Config{}, hinted(fmt.Errorf("remote %s: %w", remote.Name(), err), "use a remote without it: s3mount config copy, then config unset")
+	}
 	c, err := s3remote.FromRemote(remote.Get)
 	if err != nil {
 		return c, hinted(fmt.Errorf("remote %s: %w", remote.Name(), err), "correct it in the config file")
@@ -64,7 +67,7 @@ func (g *globals) openConfig(ctx context.Context, place config.RemotePath) (*con
 			return nil, hinted(err, configHints[object.KindOf(err)])
 		}
 	}
-	file.Getenv = g.getenv
+	file.LookupEnv = g.lookupEnv
 	return file, nil
 }
 
@@ -119,11 +122,15 @@ func assemble(ctx context.Context, bucket *s3remote.Bucket, id string, o *mountO
 	if err != nil {
 		return nil, cacheError(o.cacheDir, err)
 	}
+	c := bucket.Config()
 	m.queue, err = writeback.NewQueue(writeback.Options{
-		Dir:      filepath.Join(folder.path, "staging"),
-		Uploader: bucket,
-		Disk:     disk,
-		Log:      log,
+		Dir:           filepath.Join(folder.path, "staging"),
+		Uploader:      bucket,
+		Disk:          disk,
+		PartSize:      min(c.ChunkSize, writeback.MaxPartSize),
+		MultipartOver: c.UploadCutoff,
+		PerFile:       c.UploadConcurrency,
+		Log:           log,
 	})
 	if err != nil {
 		return nil, cacheError(o.cacheDir, err)

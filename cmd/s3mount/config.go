@@ -32,7 +32,8 @@ both programs read and write it.`,
 	c.AddCommand(
 		newConfigCreateCmd(g), newConfigUpdateCmd(g), newConfigUnsetCmd(g), newConfigDeleteCmd(g), newConfigRenameCmd(g), newConfigCopyCmd(g),
 		newConfigShowCmd(g), newConfigDumpCmd(g), newConfigFileCmd(g), newConfigPathsCmd(g), newConfigProvidersCmd(g), newConfigTouchCmd(g),
-		newConfigEncryptionCmd(g))
+		newConfigEncryptionCmd(g), newConfigRedactedCmd(g), newConfigStringCmd(g), newConfigOpenCmd(g))
+	c.AddCommand(newConfigForeignCmds()...)
 	return c
 }
 

@@ -174,9 +174,6 @@ func (g *globals) setPairs(f *config.File, name string, pairs [][2]string) error
 		if err := f.Set(name, p[0], p[1]); err != nil {
 			return err
 		}
-		if _, used := config.Known(p[0]); !used {
-			fmt.Fprintf(g.stderr, "s3mount: note: rclone knows %s, s3mount does not use it\n", p[0])
-		}
 	}
 	writeNotes(g.stderr, "s3mount: note: ", f, name)
 	return nil
@@ -191,7 +188,15 @@ func writeNotes(w io.Writer, prefix string, f *config.File, name string) {
 			fmt.Fprintf(w, "%s%s %s\n", prefix, p.Key, slip)
 		}
 	}
-	if _, err := s3remote.FromRemote(func(key string) string { return values[key] }); err != nil {
+	get := func(key string) string { return values[key] }
+	for _, line := range config.PassedOver(get) {
+		fmt.Fprintf(w, "%s%s\n", prefix, line)
+	}
+	err := config.Refusal(get)
+	if err == nil {
+		_, err = s3remote.FromRemote(get)
+	}
+	if err != nil {
 		fmt.Fprintf(w, "%sthe remote can't be used yet: %v\n", prefix, err)
 	}
 }

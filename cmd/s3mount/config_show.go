@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -22,28 +23,34 @@ func newConfigShowCmd(g *globals) *cobra.Command {
 		Long:  "Show prints the config file in plain, or one remote of it. Secrets stand there as " + hidden + ",\nbut for --show-secrets.",
 		Args:  arguments(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			f, err := g.readable(c.Context())
-			if err != nil {
-				return err
-			}
-			name := bareName(append(args, "")[0])
-			if name != "" && !f.Has(name) {
-				_, err := f.Remote(name)
-				return err
-			}
 			some := false
-			text := f.Text(name, func(_, key string) bool {
+			err := g.showConfig(c.Context(), append(args, "")[0], func(key string) bool {
 				hide := !reveal && config.IsSecret(key)
 				some = some || hide
 				return hide
-			}, hidden)
-			fmt.Fprint(g.stdout, text)
+			})
 			g.tellHidden(some)
-			return nil
+			return err
 		},
 	}
 	addShowSecrets(c, &reveal)
 	return c
+}
+
+// showConfig prints the config file, or one remote of it, with something else for the
+// values of keys that are to be hidden.
+func (g *globals) showConfig(ctx context.Context, remote string, hide func(key string) bool) error {
+	f, err := g.readable(ctx)
+	if err != nil {
+		return err
+	}
+	name := bareName(remote)
+	if name != "" && !f.Has(name) {
+		_, err := f.Remote(name)
+		return err
+	}
+	_, err = fmt.Fprint(g.stdout, f.Text(name, func(_, key string) bool { return hide(key) }, hidden))
+	return err
 }
 
 func addShowSecrets(c *cobra.Command, reveal *bool) {
@@ -76,6 +83,9 @@ func newConfigDumpCmd(g *globals) *cobra.Command {
 					value := p.Value.Reveal()
 					if value != "" && !reveal && config.IsSecret(p.Key) {
 						value, some = hidden, true
+					}
+					if !reveal {
+						value = config.WithoutPassword(value, hidden)
 					}
 					all[name][p.Key] = value
 				}

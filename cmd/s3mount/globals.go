@@ -41,7 +41,7 @@ func processEnv() env {
 	if !signal.Ignored(syscall.SIGHUP) { // nohup ignores it, and means that
 		signal.Notify(signals, syscall.SIGHUP) // the terminal went away
 	}
-	return env{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, signals: signals}
+	return env{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, lookupEnv: os.LookupEnv, signals: signals}
 }
 
 // logger opens the log. close ends it.

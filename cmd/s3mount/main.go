@@ -30,7 +30,8 @@ type env struct {
 	stdin          *os.File // nil: nothing to read
 	stdout, stderr io.Writer
 	getenv         func(string) string
-	signals        chan os.Signal // interrupts, terminations and hangups
+	lookupEnv      func(string) (string, bool) // for the options of remotes; nil: none is set
+	signals        chan os.Signal              // interrupts, terminations and hangups
 }
 
 func main() {

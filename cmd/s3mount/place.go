@@ -146,9 +146,13 @@ func (j *job) openBucketPath(ctx context.Context, p *place, want wanted) error {
 
 // endpoint makes the endpoint of a prefix of a store.
 func (j *job) endpoint(p *place, s transfer.Store, prefix string) (transfer.Endpoint, error) {
+	cutoff := p.config.UploadCutoff
+	if cutoff > 0 {
+		cutoff++ // what is as large as upload_cutoff is sent whole
+	}
 	return transfer.NewBucket(s, prefix, transfer.BucketOptions{
 		Name: p.String(), Checkers: int(j.flags.checkers), NoMD5: p.config.DisableChecksum,
-		Cutoff: p.config.UploadCutoff, PartSize: p.config.ChunkSize, Parallel: p.config.UploadConcurrency,
+		Cutoff: cutoff, PartSize: p.config.ChunkSize, Parallel: p.config.UploadConcurrency,
 	})
 }
 

@@ -71,4 +71,14 @@ func TestConfigPageHasAllOptions(t *testing.T) {
 			t.Errorf("docs/CONFIG.md does not have the line\n%s", row)
 		}
 	}
+	for _, o := range config.Others() {
+		what := "passed over"
+		if o.Refused {
+			what = "refused"
+		}
+		row := "| `" + o.Name + "` | " + what + " | " + o.Why + " |"
+		if !strings.Contains(string(page), row) {
+			t.Errorf("docs/CONFIG.md does not have the line\n%s", row)
+		}
+	}
 }

@@ -202,7 +202,7 @@ func TestValuesComeFromWhereRcloneTakesThem(t *testing.T) {
 
 		f, err := config.Load(t.Context(), path, nil)
 		must(t, err)
-		f.Getenv = func(k string) string { return c.env[k] }
+		f.LookupEnv = func(k string) (string, bool) { v, ok := c.env[k]; return v, ok }
 		p, err := config.ParsePath(c.place)
 		must(t, err)
 		r, err := f.Open(p)
