@@ -97,14 +97,15 @@ func (j *job) restore(ctx context.Context, arg string, o *restoreOptions) error 
 	if err := errors.Join(err, group.Wait()); err != nil {
 		return err
 	}
-	if n := failed.Load(); n > 0 {
-		return fmt.Errorf("%s of the archive could not be restored", files(n))
-	}
 	verb := "asked for"
 	if o.dryRun {
 		verb = "would ask for"
 	}
-	j.notice("%s %s, %d on their way, %d readable", verb, files(asked.Load()), underWay.Load(), readable.Load())
+	summary := fmt.Sprintf("%s %s, %d on their way, %d readable", verb, files(asked.Load()), underWay.Load(), readable.Load())
+	if n := failed.Load(); n > 0 {
+		return fmt.Errorf("%s of the archive could not be restored; %s", files(n), summary)
+	}
+	j.notice("%s", summary)
 	return nil
 }
 
