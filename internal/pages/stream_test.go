@@ -179,7 +179,7 @@ func TestAStreamIsTheListing(t *testing.T) {
 }
 
 func TestAStreamIsFasterThanItsRequestsInTurn(t *testing.T) {
-	for shape, most := range map[string]time.Duration{"decimal": 35, "hex": 35, "words": 40, "folders": 40, "unpadded": 30} {
+	for shape, most := range map[string]time.Duration{"decimal": 45, "hex": 45, "words": 45, "folders": 45, "unpadded": 45} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newStore(keysOf(shape, 100_000, 1), 1000)
 			s.latency = time.Second
