@@ -42,7 +42,10 @@ func (s *server) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut
 	case err != nil:
 		return s.status("open", err)
 	}
-	if keep {
+	if id, ok := h.Backing(); ok {
+		out.OpenFlags |= fuse.FOPEN_PASSTHROUGH // the kernel takes no other flag with it
+		out.BackingID = id
+	} else if keep {
 		out.OpenFlags |= fuse.FOPEN_KEEP_CACHE
 	}
 	out.Fh = s.files.add(h)

@@ -76,6 +76,7 @@ func Mount(dir string, o Options) (*Server, error) {
 	}
 	m := &Server{fuse: fs, s: s}
 	o.FS.SetInvalidator(m)
+	o.FS.SetPasser(&s.passer)
 	go fs.Serve()
 	if err := fs.WaitMount(); err != nil {
 		fs.Unmount()

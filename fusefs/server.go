@@ -22,6 +22,7 @@ type server struct {
 	cancel context.CancelFunc
 	files  *handles[*vfs.Handle]
 	dirs   *handles[*vfs.DirHandle]
+	passer passer
 }
 
 func newServer(o Options) *server {
@@ -30,6 +31,9 @@ func newServer(o Options) *server {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
+
+// Init is called when the kernel has told what it can do.
+func (s *server) Init(k *fuse.Server) { s.passer.init(k, s.o.Log) }
 
 func (s *server) String() string { return "s3mount" }
 

@@ -23,7 +23,8 @@ func (d *diskCache) adopt(id object.ID, size int64, path string, reserved int64)
 	}
 	n := nameOf(id)
 	e := d.claim(n)
-	if err := d.moveIn(path, n); err != nil {
+	at, err := d.moveIn(path, n)
+	if err != nil {
 		d.mu.Lock()
 		delete(d.mu.entries, n)
 		close(e.settled)
@@ -32,6 +33,11 @@ func (d *diskCache) adopt(id object.ID, size int64, path string, reserved int64)
 	}
 	d.mu.Lock()
 	e.size, e.reserved, e.whole = size, reserved, true
+	if at.size == size && size >= minWhole {
+		e.proof.begin(at)
+		e.proof.addAll(ceilDiv(size, d.blockSize))
+		d.askKeeperLocked(e)
+	}
 	d.settleLocked(e, true, time.Now())
 	d.mu.unsummed = append(d.mu.unsummed, e)
 	d.mu.Unlock()
@@ -59,14 +65,21 @@ func adoptable(id object.ID, size int64, path string, reserved int64) error {
 	return nil
 }
 
-// moveIn makes path the data file of name n, without an index.
-func (d *diskCache) moveIn(path string, n name) error {
+// moveIn makes path the data file of name n, without an index, and returns its stamp.
+func (d *diskCache) moveIn(path string, n name) (at stamp, err error) {
 	to := d.path(n, dataSuffix)
 	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
-		return err
+		return at, err
 	}
 	if err := os.Remove(d.path(n, indexSuffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return at, err
 	}
-	return os.Rename(path, to)
+	if err := os.Rename(path, to); err != nil {
+		return at, err
+	}
+	if f, err := os.Open(to); err == nil {
+		at = stampOf(f)
+		f.Close() // it was only looked at
+	}
+	return at, nil
 }

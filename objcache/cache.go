@@ -34,6 +34,9 @@ type Options struct {
 	// Disk is the budget that the files in Dir draw on. New registers the cache as the
 	// one that gives space back (OnPressure). Needed with Dir.
 	Disk *budget.Disk
+	// MinFree is how many bytes of the disk of Dir the cache leaves free: while it has
+	// less, blocks are evicted, and none are written.
+	MinFree int64
 	// Log gets what goes wrong without failing a read; nil: nothing is logged.
 	Log *slog.Logger
 	// BlockSize is the unit of caching in bytes, a power of two from 4 KiB to 64 MiB;
@@ -86,7 +89,7 @@ func (o *Options) validate() error {
 		return invalid("block size %d is not a power of two from 4 KiB to 64 MiB", bs)
 	case o.Memory < int64(bs):
 		return invalid("a memory budget of %d bytes does not hold one block of %d bytes", o.Memory, bs)
-	case o.MaxFetches < 0 || o.FetchTimeout < 0:
+	case o.MaxFetches < 0 || o.FetchTimeout < 0 || o.MinFree < 0:
 		return invalid("negative limit")
 	case o.Dir != "" && o.Disk == nil:
 		return invalid("a disk cache needs a disk budget")

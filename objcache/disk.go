@@ -43,12 +43,19 @@ type diskCache struct {
 	unpin      func(*block)
 	// pwrite writes to a file; tests make it fail.
 	pwrite func(f *os.File, p []byte, off int64) error
+	// syncOut makes the kernel write a file's pages; tests make it fail.
+	syncOut func(f *os.File, flags int) error
+	// free returns the free space of the disk of a folder; tests change it.
+	free    func(dir string) (int64, bool)
+	minFree int64
 
-	queue   chan *block   // pinned blocks that wait for the writer
-	wake    chan struct{} // tells the writer of an entry in mu.unsummed
-	off     atomic.Bool   // writing failed: the disk is only read
-	dropped atomic.Int64
-	damaged atomic.Int64
+	queue chan *block   // pinned blocks that wait for the writer
+	wake  chan struct{} // tells the writer of an entry in mu.unsummed
+	// wakeKeeper tells the keeper of an entry in mu.unkept.
+	wakeKeeper chan struct{}
+	off        atomic.Bool // writing failed: the disk is only read
+	dropped    atomic.Int64
+	damaged    atomic.Int64
 
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -63,6 +70,9 @@ type diskCache struct {
 		scanned bool                         // a name that is not in entries is not on disk
 		// unsummed are adopted entries whose checksums are to be written.
 		unsummed []*entry
+		// unkept are entries whose proofs the keeper is to complete, each one once.
+		unkept []*entry
+		pinned int64 // bytes of the entries that can't be evicted
 	}
 }
 
@@ -83,6 +93,10 @@ type entry struct {
 	blank    bool          // while making: it begins without blocks
 	used     time.Time
 	heapAt   int // place in old; -1: not there
+	proof    proof
+	pins     int // Wholes that need it: it is in no list for eviction
+	// pinnedBytes is what it has added to diskCache.mu.pinned.
+	pinnedBytes int64
 }
 
 type entryState uint8
@@ -102,8 +116,9 @@ func openDisk(o Options, unpin func(*block)) (*diskCache, error) {
 	lag := max(int(o.Memory/8)/o.BlockSize, 1)
 	d := &diskCache{
 		dir: o.Dir, blockSize: int64(o.BlockSize), maxEntries: maxEntries,
-		budget: o.Disk, log: o.Log, unpin: unpin, pwrite: pwrite,
-		queue: make(chan *block, lag), wake: make(chan struct{}, 1),
+		budget: o.Disk, log: o.Log, unpin: unpin, pwrite: pwrite, syncOut: syncOut,
+		free: freeSpace, minFree: o.MinFree,
+		queue: make(chan *block, lag), wake: make(chan struct{}, 1), wakeKeeper: make(chan struct{}, 1),
 	}
 	d.mu.entries = make(map[name]*entry)
 	d.mu.live = newEntryList()
@@ -112,6 +127,10 @@ func openDisk(o Options, unpin func(*block)) (*diskCache, error) {
 	d.cancel = cancel
 	d.wg.Go(func() { d.scan(ctx) })
 	d.wg.Go(func() { d.write(ctx) })
+	d.wg.Go(func() { d.keep(ctx) })
+	if d.minFree > 0 {
+		d.wg.Go(func() { d.watchFloor(ctx) })
+	}
 	return d, nil
 }
 
@@ -212,6 +231,9 @@ func (d *diskCache) settleLocked(e *entry, hot bool, used time.Time) {
 
 // touchLocked notes a use of a live entry.
 func (d *diskCache) touchLocked(e *entry) {
+	if e.pins > 0 {
+		return
+	}
 	if e.heapAt >= 0 {
 		heap.Remove(&d.mu.old, e.heapAt)
 	}
@@ -240,12 +262,19 @@ func (d *diskCache) remove(e *entry) (freed int64) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	freed = e.reserved
-	e.reserved = 0
-	d.budget.Release(freed)
+	if e.pins == 0 { // else the space is free once the last has closed the file
+		freed = e.reserved
+		e.reserved = 0
+		d.budget.Release(freed)
+	}
+	d.goneLocked(e)
+	return freed
+}
+
+// goneLocked forgets an entry that has no files any more.
+func (d *diskCache) goneLocked(e *entry) {
 	delete(d.mu.entries, e.name)
 	close(e.settled)
-	return freed
 }
 
 // find returns the live entry of a version; nil if there is none. It waits while its
@@ -337,9 +366,10 @@ func (d *diskCache) oldestLocked(keep *entry) *entry {
 	return e
 }
 
-// reserve takes n bytes of the budget, if need be from other versions than keep.
+// reserve takes n bytes of the budget, if need be from other versions than keep, and
+// makes sure that the disk has them.
 func (d *diskCache) reserve(n int64, keep *entry) bool {
-	if _, limit := d.budget.Usage(); n > limit {
+	if _, limit := d.budget.Usage(); n > limit || !d.leaveFree(n, keep) {
 		return false
 	}
 	for !d.budget.TryReserve(n) {

@@ -3,6 +3,7 @@ package objcache
 import (
 	"errors"
 	"hash/crc32"
+	"io/fs"
 	"os"
 	"syscall"
 	"time"
@@ -37,6 +38,9 @@ func (d *diskCache) openEntry(e *entry) *session {
 	s := &session{d: d, e: e}
 	var err error
 	if s.data, err = os.OpenFile(d.path(e.name, dataSuffix), os.O_RDWR, 0); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			d.giveUp(e) // somebody else has cleaned up
+		}
 		return nil
 	}
 	if s.index, err = os.OpenFile(d.path(e.name, indexSuffix), os.O_RDWR, 0); err != nil {
@@ -120,9 +124,17 @@ func (s *session) read(index int64, p []byte) bool {
 	if !recorded && !s.trusted() {
 		return false
 	}
+	at := s.look()
 	_, err := s.data.ReadAt(p, index*s.d.blockSize)
-	if err == nil && (!recorded || crc32.Checksum(p, castagnoli) == want) {
+	switch {
+	case err == nil && !recorded:
+		// The file may have been taken from the cache meanwhile, and been changed.
+		return s.trusted()
+	case err == nil && crc32.Checksum(p, castagnoli) == want:
+		s.found(index, at)
 		return true
+	case !s.alive():
+		return false // it is no longer the cache's
 	}
 	if s.d.damaged.Add(1) <= maxDamageLines {
 		s.d.log.Warn("a block of the disk cache is damaged and will be fetched again",
@@ -147,15 +159,18 @@ func (s *session) discard(index int64) {
 		}
 		return
 	}
+	gone := e.state != live
 	d.mu.Unlock()
-	if _, ok := s.crc(index); !ok {
+	if _, ok := s.crc(index); !ok || gone {
 		return
 	}
 	var none record
 	if err := d.pwrite(s.index, none[:], recordOffset(index)); err != nil {
 		return // it is found damaged again next time
 	}
+	s.changing()
 	s.punch(index)
+	s.changed(index, false)
 	d.credit(e, -pages(s.blockLen(index)))
 }
 
@@ -186,14 +201,16 @@ func (s *session) write(index int64, p []byte) error {
 	d := s.d
 	s.e.io.Lock()
 	defer s.e.io.Unlock()
-	if s.index == nil || s.has(index) {
+	if s.index == nil || !s.alive() || s.has(index) {
 		return nil
 	}
 	cost := pages(int64(len(p)))
 	if !d.reserve(cost, s.e) {
 		return nil
 	}
+	s.changing()
 	err := d.pwrite(s.data, p, index*d.blockSize)
+	s.changed(index, err == nil)
 	if err == nil {
 		r := makeRecord(index, crc32.Checksum(p, castagnoli))
 		err = d.pwrite(s.index, r[:], recordOffset(index))

@@ -21,7 +21,7 @@ func (fs *FS) Create(ctx context.Context, parent NodeID, name string, mode uint3
 	}
 	defer done()
 	if f.existing != nil {
-		h, err := fs.openNode(ctx, f.existing, true)
+		h, err := fs.openNode(ctx, f.existing, 0, true)
 		if err != nil {
 			fs.unpin(f.existing)
 			return Entry{}, nil, err

@@ -51,6 +51,8 @@ type FS struct {
 	log   *slog.Logger
 	store Store
 	inval Invalidator
+	// passer has the kernel read local files; nil: nobody does.
+	passer Passer
 
 	ns    sync.RWMutex // names against a folder's rename, see doc.go
 	heads singleflight.Group
@@ -74,6 +76,8 @@ type FS struct {
 		listed   int // entries in cached listings
 		listings listingLRU
 		changes  changes
+		// lingering are inodes whose file was passed through and may still be mapped.
+		lingering map[*Inode]struct{}
 	}
 	root *Inode
 }
@@ -104,10 +108,12 @@ func New(o Options) *FS {
 	fs.lasting, fs.giveUp = context.WithCancel(context.Background())
 	fs.tree.nodes = map[NodeID]*Inode{}
 	fs.tree.inos = map[uint64]*Inode{}
+	fs.tree.lingering = map[*Inode]struct{}{}
 	fs.tree.lastID = RootID
 	fs.tree.changes.seed = maphash.MakeSeed()
 	now := o.Now()
 	fs.root = &Inode{fs: fs, id: RootID, dir: true}
+	fs.root.t.node = RootID
 	fs.root.t.marker = markerYes // the root is there whatever the bucket holds
 	fs.root.t.lookups = 1
 	fs.root.t.hasMeta = true
@@ -139,7 +145,7 @@ func (fs *FS) Close(ctx context.Context) error {
 // An Inode is a file or folder that the kernel knows or that is open.
 type Inode struct {
 	fs  *FS
-	id  NodeID
+	id  NodeID // the first that it had; see inodeState.node
 	dir bool
 
 	dirMu sync.RWMutex // folders: the names in it, see doc.go
@@ -156,13 +162,15 @@ type inodeState struct {
 	form   keyname.Form // and how
 
 	children map[string]*Inode
-	lookups  uint64 // the kernel's references
-	opens    int    // open handles
-	writers  int    // of these, for writing
-	pins     int    // operations under way
-	gone     bool   // no name leads here any more
-	removed  bool   // gone, and this mount took the name away: what is written may go nowhere
-	leaving  bool   // about to be gone, by an operation that holds mu: who wants to open it waits
+	node     NodeID            // its number towards the kernel
+	lookups  uint64            // the kernel's references to it
+	former   map[NodeID]uint64 // numbers that it had, with the references, see passthrough.go
+	opens    int               // open handles
+	writers  int               // of these, for writing
+	pins     int               // operations under way
+	gone     bool              // no name leads here any more
+	removed  bool              // gone, and this mount took the name away: what is written may go nowhere
+	leaving  bool              // about to be gone, by an operation that holds mu: who wants to open it waits
 
 	attr    Attr
 	hasMeta bool // attr is from the object's metadata, not from a listing
@@ -176,6 +184,7 @@ type inodeState struct {
 	metaDirty bool              // attributes to be stored with the next upload
 	told      toldFailure       // the last failure of storing staged
 	pages     object.ID         // the version that the kernel's page cache may hold
+	through   *through          // what the kernel reads, or may have mapped, without asking
 
 	marker  markerState
 	listing *listing
@@ -191,7 +200,11 @@ const (
 )
 
 // ID returns the inode's number towards the kernel.
-func (n *Inode) ID() NodeID { return n.id }
+func (n *Inode) ID() NodeID {
+	n.fs.tree.Lock()
+	defer n.fs.tree.Unlock()
+	return n.t.node
+}
 
 // errStaleNode is the answer for a NodeID that is not in the table.
 func (fs *FS) node(id NodeID) (*Inode, error) {
@@ -250,6 +263,7 @@ func (fs *FS) place(n *Inode) (prefix, held string) {
 func (fs *FS) addLocked(p *Inode, name string, f found) *Inode {
 	fs.tree.lastID++
 	n := &Inode{fs: fs, id: fs.tree.lastID, dir: f.dir}
+	n.t.node = n.id
 	n.t.parent, n.t.name, n.t.piece, n.t.form = p, name, f.piece, f.form
 	if p.t.children == nil {
 		p.t.children = map[string]*Inode{}
@@ -284,11 +298,11 @@ func (fs *FS) detachLocked(n *Inode) {
 // dropLocked frees an inode that nobody refers to, and its parents likewise.
 func (fs *FS) dropLocked(n *Inode) {
 	for n != nil && n != fs.root && n.t.lookups == 0 && n.t.opens == 0 && n.t.pins == 0 &&
-		n.t.staged == nil && len(n.t.children) == 0 {
-		if fs.tree.nodes[n.id] != n {
+		n.t.staged == nil && len(n.t.children) == 0 && len(n.t.former) == 0 && n.t.through == nil {
+		if fs.tree.nodes[n.t.node] != n {
 			return
 		}
-		delete(fs.tree.nodes, n.id)
+		delete(fs.tree.nodes, n.t.node)
 		if fs.tree.inos[n.t.attr.Ino] == n {
 			delete(fs.tree.inos, n.t.attr.Ino)
 		}
@@ -312,13 +326,16 @@ func (fs *FS) unpin(n *Inode) {
 // Forget gives back count of the kernel's references to an inode.
 func (fs *FS) Forget(id NodeID, count uint64) {
 	fs.tree.Lock()
-	defer fs.tree.Unlock()
 	n := fs.tree.nodes[id]
 	if n == nil {
+		fs.tree.Unlock()
 		return
 	}
-	n.t.lookups -= min(count, n.t.lookups)
-	fs.dropLocked(n)
+	n.forgetLocked(id, count)
+	n.t.pins++
+	fs.tree.Unlock()
+	n.endPassing()
+	fs.unpin(n)
 }
 
 // entry takes a reference for the kernel and makes the answer; it ends the pin.
@@ -327,7 +344,7 @@ func (fs *FS) entry(n *Inode) Entry {
 	defer fs.tree.Unlock()
 	n.t.lookups++
 	n.t.pins--
-	return Entry{Node: n.id, Attr: n.t.attr}
+	return Entry{Node: n.t.node, Attr: n.t.attr}
 }
 
 func (fs *FS) now() time.Time { return fs.o.Now() }

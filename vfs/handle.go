@@ -19,6 +19,8 @@ type Handle struct {
 	mu     sync.Mutex // guards reader
 	reader *objcache.Reader
 	of     object.ID // the version that reader reads
+
+	through *through // not nil: the kernel reads that file; set before the handle is used
 }
 
 // Open opens a file. keep says that the pages which the kernel has of it are still right.
@@ -30,10 +32,11 @@ func (fs *FS) Open(ctx context.Context, id NodeID, write bool) (h *Handle, keep 
 	}
 	fs.ns.RLock()
 	defer fs.ns.RUnlock()
-	h, err = fs.openNode(ctx, n, write)
+	h, err = fs.openNode(ctx, n, id, write)
 	if err != nil {
 		return nil, false, err
 	}
+	fs.pass(h, id)
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
 	keep = n.t.staged != nil || n.t.pages == n.t.info.ID() && n.t.pages.ETag != ""
@@ -47,8 +50,8 @@ func (n *Inode) awaitIdle() {
 	defer n.mu.Unlock()
 }
 
-// openNode opens an inode. The caller holds ns.
-func (fs *FS) openNode(ctx context.Context, n *Inode, write bool) (*Handle, error) {
+// openNode opens an inode by its number id, or by whatever it has (0). The caller holds ns.
+func (fs *FS) openNode(ctx context.Context, n *Inode, id NodeID, write bool) (*Handle, error) {
 	if n.dir {
 		return nil, object.Errorf(object.KindIsDir, "open", fs.keyOf(n), "")
 	}
@@ -74,6 +77,9 @@ func (fs *FS) openNode(ctx context.Context, n *Inode, write bool) (*Handle, erro
 		// is written here would go nowhere, silently: ESTALE makes it look again.
 		return nil, object.Errorf(object.KindStale, "open", n.keyLocked(), "the name was removed or replaced")
 	}
+	if err := n.refusePassedLocked(id, write); err != nil {
+		return nil, err
+	}
 	n.t.opens++
 	if write {
 		n.t.writers++
@@ -82,7 +88,7 @@ func (fs *FS) openNode(ctx context.Context, n *Inode, write bool) (*Handle, erro
 }
 
 // Node returns the inode that the handle is of.
-func (h *Handle) Node() NodeID { return h.n.id }
+func (h *Handle) Node() NodeID { return h.n.ID() }
 
 // content is where an inode's bytes are at one moment.
 type content struct {
@@ -174,7 +180,9 @@ func (n *Inode) stage() (*writeback.Staged, error) {
 		return nil, object.Errorf(object.KindStale, "write", info.Key, "the object was replaced or removed by somebody else")
 	}
 	var err error
-	if remote {
+	if s = n.stagePassed(); s != nil {
+		// it is the file that the kernel reads
+	} else if remote {
 		s, err = fs.o.Queue.StageOver(fs.o.Cache.Reader(info.ID(), info.Size), info.Size)
 	} else {
 		s, err = fs.o.Queue.Stage()
@@ -251,6 +259,7 @@ func (h *Handle) Release() {
 	n.t.pins++
 	fs.tree.Unlock()
 	defer fs.unpin(n)
+	h.released()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.settle(fs.lasting) // nobody is left to be told

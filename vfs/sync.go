@@ -135,7 +135,9 @@ func (n *Inode) adopt(s *writeback.Staged) {
 	if err := fs.o.Cache.Adopt(info.ID(), info.Size, path, reserved); err != nil {
 		fs.log.Warn("a written file is not cached, reading it will download it", "key", info.Key, "err", err)
 		fs.o.Queue.Dispose(path, reserved)
+		return
 	}
+	n.adoptPassed(info.ID())
 }
 
 // toldFailure is the error of storing a generation of a staged file that an application
@@ -210,7 +212,7 @@ func (n *Inode) forsake(gen uint64) (told bool) {
 	fs.tree.Lock()
 	told = n.t.told.err != nil && n.t.told.generation == gen
 	n.t.staged, n.t.metaDirty, n.t.told, n.t.pages = nil, false, toldFailure{}, object.ID{}
-	p, name, ino := n.t.parent, n.t.name, n.t.attr.Ino
+	p, name, ino, node := n.t.parent, n.t.name, n.t.attr.Ino, n.t.node
 	stays := true
 	switch {
 	case n.t.remote:
@@ -230,9 +232,9 @@ func (n *Inode) forsake(gen uint64) (told bool) {
 	if fs.inval != nil {
 		fs.wg.Go(func() { // the kernel may hold a lock that waits for this operation's answer
 			if stays {
-				fs.inval.InvalidateContent(n.id)
+				fs.inval.InvalidateContent(node)
 			} else {
-				fs.inval.InvalidateEntry(p.id, name)
+				fs.inval.InvalidateEntry(p.id, name) // a folder keeps its number
 			}
 		})
 	}
