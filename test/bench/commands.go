@@ -103,7 +103,7 @@ func (b *commandBench) setUp(ctx context.Context) (err error) {
 		{"s3mount", binary, nil}, {"rclone", b.rclone, nil},
 		{"s3mount -4-8", binary, theirs}, {"rclone -8-32", b.rclone, ours},
 	}
-	if b.fake, err = s3fake.New(s3fake.Options{Latency: b.latency, Bandwidth: b.bandwidth}); err != nil {
+	if b.fake, err = s3fake.New(s3fake.Options{Latency: b.latency, Bandwidth: b.bandwidth, RecallSums: true}); err != nil {
 		return err
 	}
 	many := b.fake.Bucket("many")

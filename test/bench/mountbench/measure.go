@@ -194,7 +194,15 @@ func (b *bench) once(ctx context.Context, w workload, c contender) (f figure, er
 	if err := s.ready(ctx, w, c, p); err != nil {
 		return f, errors.Join(context.Cause(ctx), err)
 	}
-	defer func() { err = errors.Join(err, s.m.unmount()) }()
+	defer func() {
+		err = errors.Join(err, s.m.unmount())
+		if err == nil && !w.writes {
+			err = b.recount(&f)
+		}
+		if b.trace != "" && c.name == ours {
+			err = errors.Join(err, b.writeTrace(w))
+		}
+	}()
 	if f, err = s.timed(ctx, w); err != nil {
 		return f, errors.Join(context.Cause(ctx), fmt.Errorf("%w; %s said: %s", err, c.name, &s.m.said))
 	}
@@ -329,11 +337,26 @@ func (w *watch) count() error {
 	}
 	w.f.Others = max(0, ((busy()-w.total).Seconds()-known)/took)
 	w.f.Peak = peakOf(w.pid)
-	r, err := w.b.store.ask(question{Op: "stats", Bucket: bucketName})
+	return w.b.recount(&w.f)
+}
+
+// recount counts the requests and bytes again when the mount has ended: the store adds
+// the bytes of a request when it is over, and some may have read ahead.
+func (b *bench) recount(f *figure) error {
+	r, err := b.store.ask(question{Op: "stats", Bucket: bucketName})
 	if err == nil {
-		w.f.Requests, w.f.In, w.f.Out = r.Stats.Requests, r.Stats.BytesIn, r.Stats.BytesOut
+		f.Requests, f.In, f.Out = r.Stats.Requests, r.Stats.BytesIn, r.Stats.BytesOut
 	}
 	return err
+}
+
+// writeTrace writes down what the store was asked in a run.
+func (b *bench) writeTrace(w workload) error {
+	r, err := b.store.ask(question{Op: "trace", Bucket: bucketName})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(b.trace, w.name), []byte(strings.Join(r.Trace, "\n")+"\n"), 0o644)
 }
 
 // command runs a program that the workload consists of.

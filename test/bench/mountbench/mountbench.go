@@ -38,6 +38,7 @@ type options struct {
 	tiny           bool
 	md, json, svg  string // files; empty: none
 	profile        string
+	trace          string
 	others         float64
 }
 
@@ -77,6 +78,7 @@ func parse(args []string, out io.Writer) (*options, error) {
 	f.StringVar(&o.json, "json", "", "write the raw figures to `FILE`")
 	f.StringVar(&o.svg, "svg", "", "write a plot to `FILE`")
 	f.StringVar(&o.profile, "profile", "", "let s3mount write CPU and heap profiles into `DIR`")
+	f.StringVar(&o.trace, "trace", "", "write s3mount's requests, in the order in which they came, into `DIR`")
 	f.Float64Var(&o.others, "quiet", 0, "repeat a run, up to 5 times, while others use more than this many CPUs; 0 does not look")
 	if err := f.Parse(args); err != nil {
 		return nil, err
@@ -140,11 +142,14 @@ func (b *bench) prepare(ctx context.Context) ([]contender, error) {
 	if b.rclone == "" {
 		b.rclone = findRclone(root)
 	}
-	if b.profile != "" {
-		if b.profile, err = filepath.Abs(b.profile); err != nil {
+	for _, dir := range []*string{&b.profile, &b.trace} {
+		if *dir == "" {
+			continue
+		}
+		if *dir, err = filepath.Abs(*dir); err != nil {
 			return nil, err
 		}
-		if err := os.MkdirAll(b.profile, 0o755); err != nil {
+		if err := os.MkdirAll(*dir, 0o755); err != nil {
 			return nil, err
 		}
 	}

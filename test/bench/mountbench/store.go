@@ -30,7 +30,7 @@ const StoreName = "serve-store"
 // question is a line of JSON that the store reads on its standard input, and reply the
 // line with which it answers.
 type question struct {
-	Op       string // plant, clear, compare, sums, stats, reset
+	Op       string // plant, clear, compare, sums, stats, reset, trace
 	Bucket   string
 	Planting planting
 }
@@ -40,6 +40,7 @@ type reply struct {
 	URL   string            `json:",omitempty"` // in the first reply
 	Stats *s3fake.Stats     `json:",omitempty"`
 	Sums  map[string]string `json:",omitempty"` // SHA-256 by key
+	Trace []string          `json:",omitempty"` // requests since the last reset
 }
 
 // network is what the store takes for its answers.
@@ -129,6 +130,9 @@ func answer(s *s3fake.Server, q question) (r reply) {
 		r.Stats = &st
 	case "reset":
 		s.ResetStats()
+		s.StartTrace()
+	case "trace":
+		r.Trace = s.Trace()
 	default:
 		r.Error = "no such question: " + q.Op
 	}
