@@ -37,8 +37,16 @@ type Options struct {
 	DirCacheTime time.Duration
 	// MaxListed bounds the entries of all cached listings together; default 50,000.
 	MaxListed int
-	// Parallel bounds the requests for attributes and for a folder's rename; default 32.
+	// MaxInodes is how many inodes the table holds before the kernel is asked to forget
+	// some; 0: any number. What is open or in use stays beyond.
+	MaxInodes int
+	// Parallel bounds the copies of a folder's rename; default 32.
 	Parallel int
+	// Heads bounds the requests for attributes that run ahead; default 128.
+	Heads int
+	// ServerModTime shows the time of the upload as mtime, and asks for no attributes:
+	// modes, owners and links show only where they are known without a request.
+	ServerModTime bool
 
 	Log *slog.Logger
 	Now func() time.Time // default time.Now
@@ -56,7 +64,7 @@ type FS struct {
 
 	ns    sync.RWMutex // names against a folder's rename, see doc.go
 	heads singleflight.Group
-	slots chan struct{} // bounds requests that run ahead, and copies of a rename
+	slots chan struct{} // bounds requests that run ahead
 
 	ctx    context.Context // ends with Close: background requests run on it
 	cancel context.CancelFunc
@@ -73,9 +81,14 @@ type FS struct {
 		nodes    map[NodeID]*Inode
 		inos     map[uint64]*Inode
 		lastID   NodeID
+		order    inodeOrder
 		listed   int // entries in cached listings
 		listings listingLRU
+		foreseen foreseen
+		walks    []*walk
+		absent   absentNames
 		changes  changes
+		renames  int // of folders
 		// lingering are inodes whose file was passed through and may still be mapped.
 		lingering map[*Inode]struct{}
 	}
@@ -96,14 +109,17 @@ func New(o Options) *FS {
 	if o.Parallel == 0 {
 		o.Parallel = 32
 	}
+	if o.Heads == 0 {
+		o.Heads = 128
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	fs := &FS{o: o, log: o.Log, store: o.Store, slots: make(chan struct{}, o.Parallel),
-		def: defaults{uid: o.UID, gid: o.GID, fileMode: o.FileMode, dirMode: o.DirMode}}
+	fs := &FS{o: o, log: o.Log, store: o.Store, slots: make(chan struct{}, o.Heads),
+		def: defaults{uid: o.UID, gid: o.GID, fileMode: o.FileMode, dirMode: o.DirMode, serverTime: o.ServerModTime}}
 	fs.ctx, fs.cancel = context.WithCancel(context.Background())
 	fs.lasting, fs.giveUp = context.WithCancel(context.Background())
 	fs.tree.nodes = map[NodeID]*Inode{}
@@ -189,6 +205,12 @@ type inodeState struct {
 	marker  markerState
 	listing *listing
 	gen     uint64 // counts this mount's changes in the folder
+
+	// walked is the folder in this one that was last asked for alone, and walkedAt when.
+	walked   string
+	walkedAt time.Time
+
+	older, newer *Inode // in the order of use, see forget.go
 }
 
 type markerState uint8
@@ -276,6 +298,9 @@ func (fs *FS) addLocked(p *Inode, name string, f found) *Inode {
 	}
 	fs.tree.inos[ino] = n
 	n.t.attr.Ino = ino
+	fs.tree.order.add(n)
+	fs.tree.absent.drop(p.id, name)
+	fs.boundInodesLocked()
 	return n
 }
 
@@ -344,6 +369,7 @@ func (fs *FS) entry(n *Inode) Entry {
 	defer fs.tree.Unlock()
 	n.t.lookups++
 	n.t.pins--
+	fs.tree.order.use(n)
 	return Entry{Node: n.t.node, Attr: n.t.attr}
 }
 

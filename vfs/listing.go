@@ -10,19 +10,21 @@ import (
 	"github.com/s3mount/s3mount/object"
 )
 
-// listing is a folder's whole content as the store had it at one time, patched by what
-// this mount has changed since. Guarded by FS.tree.
+// listing is a folder's content as the store had it at one time, patched by what this
+// mount has changed since. Guarded by FS.tree.
 type listing struct {
-	at     time.Time
+	prefix string
+	at     time.Time          // when the store was asked; of a partial listing: last
 	names  []string           // in the order of the listing, then what came later
 	byName map[string]*listed // the same names
-	// partial says that the folder has more than one page, and that nothing but this
-	// fact is kept.
+	// partial says that the folder has more names than these: one that is not here is not
+	// known. What is here is what was listed last, each name as of its own time.
 	partial bool
-	misses  int // lookups that found no attributes, see runahead.go
-	next    int // where run-ahead goes on in names
 	last    int // where position found the last name
 	elem    *list.Element
+
+	walk  *walk // that found the listing; nil: none
+	ahead aheadState
 }
 
 // position returns where a name stands in the listing, or -1. Walks ask in order, so
@@ -36,6 +38,15 @@ func (l *listing) position(name string) int {
 		}
 	}
 	return -1
+}
+
+// fill puts all of a listing's names into an empty one.
+func (l *listing) fill(all []listed) {
+	l.names = make([]string, 0, len(all))
+	l.byName = make(map[string]*listed, len(all))
+	for i := range all {
+		l.put(&all[i])
+	}
 }
 
 // listingLRU keeps the cached listings in the order of their last use.
@@ -57,10 +68,13 @@ func (fs *FS) setListingLocked(n *Inode, l *listing) {
 	fs.boundListingsLocked()
 }
 
-// boundListingsLocked drops the least recently used listings, while there is more than
-// Options.MaxListed of all.
+// boundListingsLocked drops listings, those that nobody asked for first, then the least
+// recently used, while there is more than Options.MaxListed of all.
 func (fs *FS) boundListingsLocked() {
 	for fs.tree.listed > fs.o.MaxListed {
+		if fs.tree.foreseen.dropOldest(fs) {
+			continue
+		}
 		victim, _ := fs.tree.listings.Back().Value.(*Inode)
 		fs.setListingLocked(victim, nil)
 	}
@@ -70,7 +84,7 @@ func (fs *FS) boundListingsLocked() {
 func (fs *FS) listingLocked(n *Inode) *listing {
 	l := n.t.listing
 	if l == nil || !fs.fresh(l.at) {
-		return nil
+		return fs.claimLocked(n)
 	}
 	fs.tree.listings.MoveToFront(l.elem)
 	return l
@@ -81,7 +95,7 @@ func (fs *FS) listingLocked(n *Inode) *listing {
 func (fs *FS) patchLocked(p *Inode, name string, f *found) {
 	p.t.gen++
 	l := p.t.listing
-	if l == nil || l.partial {
+	if l == nil {
 		return
 	}
 	had := len(l.byName)
@@ -96,6 +110,9 @@ func (fs *FS) patchLocked(p *Inode, name string, f *found) {
 }
 
 func (l *listing) put(e *listed) {
+	if l.byName == nil {
+		l.byName = map[string]*listed{}
+	}
 	if l.byName[e.name] == nil {
 		l.names = append(l.names, e.name)
 	}
@@ -109,8 +126,8 @@ func (l *listing) remove(name string) {
 	delete(l.byName, name)
 	at := l.position(name)
 	l.names = slices.Delete(l.names, at, at+1)
-	if l.next > at {
-		l.next--
+	if l.ahead.next > at {
+		l.ahead.next--
 	}
 }
 
@@ -122,16 +139,45 @@ func (fs *FS) keepListing(p *Inode, gen uint64, at time.Time, m *namer, all []li
 	if p.t.gen != gen || p.t.gone || fs.o.DirCacheTime <= 0 {
 		return
 	}
-	l := &listing{at: at, partial: !complete}
+	l := &listing{prefix: m.prefix, at: at, partial: !complete}
 	if complete {
-		l.names = make([]string, 0, len(all))
-		l.byName = make(map[string]*listed, len(all))
-		for i := range all {
-			l.put(&all[i])
-		}
+		l.fill(all)
 		fs.learnMarkerLocked(p, m)
 	}
+	if old := p.t.listing; old != nil && old.partial {
+		l.ahead = old.ahead // the names are the same, from the first on
+		l.ahead.next += old.ahead.dropped
+		l.ahead.until += old.ahead.dropped
+		l.walk = old.walk
+	}
 	fs.setListingLocked(p, l)
+}
+
+// slideLocked adds names that were listed just now to what is cached of a large folder,
+// in the place of those that were listed first.
+func (fs *FS) slideLocked(p *Inode, prefix string, at time.Time, more []listed) *listing {
+	l := p.t.listing
+	if l == nil || !l.partial {
+		l = &listing{prefix: prefix, at: at, partial: true}
+		fs.setListingLocked(p, l)
+	}
+	l.at = at
+	had := len(l.byName)
+	for i := range more {
+		l.put(&more[i])
+	}
+	if drop := len(l.names) - max(1, fs.o.MaxListed/4); drop > 0 {
+		for _, name := range l.names[:drop] {
+			delete(l.byName, name)
+		}
+		l.names = slices.Clone(l.names[drop:])
+		l.last = max(0, l.last-drop)
+		l.ahead.slid(drop)
+	}
+	fs.tree.listed += len(l.byName) - had
+	fs.tree.listings.MoveToFront(l.elem)
+	fs.boundListingsLocked()
+	return l
 }
 
 func (fs *FS) learnMarkerLocked(p *Inode, m *namer) {
@@ -140,8 +186,23 @@ func (fs *FS) learnMarkerLocked(p *Inode, m *namer) {
 	}
 }
 
+// foreseeFolder gives a walk the time to find a folder that is about to be listed, and
+// reports whether that has made it known.
+func (fs *FS) foreseeFolder(ctx context.Context, n *Inode) bool {
+	fs.tree.Lock()
+	p, name, prefix := n.t.parent, n.t.name, n.keyLocked()
+	fs.tree.Unlock()
+	fs.foresee(ctx, p, name, prefix)
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	return fs.listingLocked(n) != nil
+}
+
 // loadListing reads the first page of a folder and caches it, if that is all of it.
 func (fs *FS) loadListing(ctx context.Context, p *Inode) error {
+	if fs.foreseeFolder(ctx, p) {
+		return nil
+	}
 	fs.tree.Lock()
 	prefix, held, gen := p.keyLocked(), p.heldLocked(), p.t.gen
 	fs.tree.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"time"
 
 	"github.com/s3mount/s3mount/internal/keyname"
 	"github.com/s3mount/s3mount/object"
@@ -42,6 +43,10 @@ var errOvertaken = errors.New("overtaken")
 
 func (fs *FS) findOnce(ctx context.Context, p *Inode, name string) (*Inode, error) {
 	s := fs.findCached(p, name)
+	if s.how == isListed && s.found.dir && s.found.hasMarker == markerUnknown && !fs.o.ServerModTime {
+		fs.foresee(ctx, p, name, fs.keyOf(p)+s.found.piece+"/")
+		s = fs.findCached(p, name)
+	}
 	switch s.how {
 	case isAbsent:
 		return nil, object.Errorf(object.KindNotFound, "lookup", fs.keyOf(p)+name, "")
@@ -53,11 +58,17 @@ func (fs *FS) findOnce(ctx context.Context, p *Inode, name string) (*Inode, erro
 			return nil, fs.vanished(p, name, s, err)
 		}
 	}
+	if s.found.info.Key != "" {
+		s.found.info, _ = fs.o.Meta.Recall(s.found.info)
+	}
 	n := fs.apply(p, name, s)
 	if n == nil {
 		return nil, errOvertaken
 	}
 	fs.runAhead(p, n)
+	if fs.o.ServerModTime {
+		return n, nil
+	}
 	if err := fs.loadMeta(ctx, n); err != nil {
 		fs.unpin(n)
 		return nil, fs.vanished(p, name, s, err)
@@ -79,6 +90,7 @@ type sought struct {
 	how   cached
 	n     *Inode
 	found found
+	asked time.Time // when it was sought
 	// currentLocked tells whether this mount left alone what the name stands for.
 	currentLocked func() bool
 }
@@ -91,20 +103,32 @@ func (fs *FS) findCached(p *Inode, name string) sought {
 		return sought{how: isAbsent}
 	}
 	n := p.t.children[name]
-	if n != nil && (n.t.staged != nil || n.t.hasMeta && fs.fresh(n.t.checked)) {
+	if n != nil && (n.t.staged != nil || fs.shownLocked(n) && fs.fresh(n.t.checked)) {
 		n.t.pins++
 		return sought{how: isHere, n: n}
 	}
 	current := fs.askingNameLocked(p, name)
 	l := fs.listingLocked(p)
-	if l == nil || l.partial {
-		return sought{how: isUnknown, currentLocked: current}
+	if l == nil {
+		return sought{how: isUnknown, asked: fs.now(), currentLocked: current}
 	}
 	e := l.byName[name]
-	if e == nil {
+	switch {
+	case e == nil && !l.partial:
 		return sought{how: isAbsent}
+	case e == nil || l.partial && !fs.fresh(e.at):
+		if at, ok := fs.tree.absent.get(p.id, name); ok && fs.fresh(at) {
+			return sought{how: isAbsent}
+		}
+		return sought{how: isUnknown, asked: fs.now(), currentLocked: current}
 	}
-	return sought{how: isListed, found: e.found, currentLocked: current}
+	fs.foreseeMarkerLocked(p, e)
+	return sought{how: isListed, found: e.found, asked: fs.now(), currentLocked: current}
+}
+
+// shownLocked reports whether an inode's attributes are those that are to be shown.
+func (fs *FS) shownLocked(n *Inode) bool {
+	return n.t.hasMeta || fs.o.ServerModTime && n.t.attr.Mode != 0
 }
 
 // askingNameLocked is asking for the file and the folder that a name may stand for.
@@ -131,6 +155,7 @@ func (fs *FS) findRemote(ctx context.Context, p *Inode, name string) (found, err
 		if l != nil && !l.partial {
 			defer fs.tree.Unlock()
 			if e := l.byName[name]; e != nil {
+				fs.foreseeMarkerLocked(p, e)
 				return e.found, nil
 			}
 			return found{}, object.Errorf(object.KindNotFound, "lookup", prefix+name, "")
@@ -156,6 +181,9 @@ func (fs *FS) vanished(p *Inode, name string, s sought, err error) error {
 		fs.dropLocked(n)
 	}
 	fs.patchLocked(p, name, nil)
+	if l := fs.listingLocked(p); l != nil && l.partial {
+		fs.tree.absent.add(p.id, name, s.asked)
+	}
 	return err
 }
 
@@ -211,6 +239,9 @@ func (fs *FS) updateLocked(n *Inode, f found) {
 		fs.setInfoLocked(n, f.info)
 	case !wasFresh && n != fs.root:
 		n.t.hasMeta = false // the marker may have changed: loadMeta asks
+		if fs.o.ServerModTime && n.t.attr.Mode == 0 {
+			fs.plainFolderLocked(n)
+		}
 	}
 }
 
@@ -219,11 +250,15 @@ func (fs *FS) updateLocked(n *Inode, f found) {
 func (fs *FS) noMarkerLocked(n *Inode) {
 	n.t.marker = markerNo
 	if n.t.attr.Mode == 0 || n.t.remote {
-		ino := n.t.attr.Ino
-		n.t.attr = fs.def.attrOf(object.Info{LastModified: fs.now()}, true)
-		n.t.attr.Ino = ino
+		fs.plainFolderLocked(n)
 	}
 	n.t.remote, n.t.hasMeta = false, true
+}
+
+func (fs *FS) plainFolderLocked(n *Inode) {
+	ino := n.t.attr.Ino
+	n.t.attr = fs.def.attrOf(object.Info{LastModified: fs.now()}, true)
+	n.t.attr.Ino = ino
 }
 
 // setInfoLocked makes info the inode's version, and its metadata the attributes. While
@@ -236,13 +271,13 @@ func (fs *FS) setInfoLocked(n *Inode, info object.Info) {
 		fs.learnTimeLocked(n, info)
 		return
 	}
-	if info.Meta == nil {
-		if m, ok := fs.o.Meta.Get(info.Key); ok && m.SameVersion(info) {
-			info.Meta, info.ContentType = m.Meta, m.ContentType
-		}
-	}
-	if info.Meta != nil {
-		fs.o.Meta.Put(info)
+	m, ok := fs.o.Meta.Get(info.Key)
+	ok = ok && m.Meta != nil && m.SameVersion(info)
+	switch {
+	case info.Meta == nil && ok:
+		info.Meta, info.ContentType = m.Meta, m.ContentType
+	case info.Meta != nil && !ok:
+		fs.o.Meta.Learn(info)
 	}
 	n.t.info, n.t.remote = info, true
 	ino := n.t.attr.Ino
@@ -308,7 +343,7 @@ func (fs *FS) headOnce(ctx context.Context, key string) (object.Info, error) {
 		fs.tree.Lock()
 		defer fs.tree.Unlock()
 		if currentLocked() {
-			fs.o.Meta.Put(info)
+			fs.o.Meta.Learn(info)
 		}
 		return info, nil
 	})
@@ -348,7 +383,7 @@ func (n *Inode) attrLocked() Attr {
 // that the name stands for other bytes now, while open handles keep these.
 func (fs *FS) revalidate(ctx context.Context, n *Inode) (replaced bool, err error) {
 	fs.tree.Lock()
-	skip := n.dir || n.t.gone || n.t.staged != nil || n.t.hasMeta && fs.fresh(n.t.checked)
+	skip := n.dir || n.t.gone || n.t.staged != nil || fs.shownLocked(n) && fs.fresh(n.t.checked)
 	key, opens, checked := n.keyLocked(), n.t.opens, n.t.checked
 	fs.tree.Unlock()
 	if skip {

@@ -50,6 +50,7 @@ func knownType(mode uint32) bool {
 type defaults struct {
 	uid, gid          uint32
 	fileMode, dirMode uint32 // permissions
+	serverTime        bool   // the time of the upload is the mtime
 }
 
 // attrOf reads an object's attributes from its metadata, in our own, rclone's, s3fs's
@@ -74,7 +75,7 @@ func (d defaults) attrOf(info object.Info, dir bool) Attr {
 	if v, err := strconv.ParseUint(info.Meta[metaGID], 10, 32); err == nil {
 		a.GID = uint32(v)
 	}
-	if t, ok := mtime.Parse(info.Meta[mtime.Key]); ok {
+	if t, ok := mtime.Parse(info.Meta[mtime.Key]); ok && !(d.serverTime && !info.LastModified.IsZero()) {
 		a.Mtime = t
 	}
 	a.Atime, a.Ctime = a.Mtime, info.LastModified

@@ -2,9 +2,12 @@ package vfs
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/s3mount/s3mount/object"
 )
 
 // DirEntry is one name that readdir shows.
@@ -34,7 +37,7 @@ type DirHandle struct {
 
 	mu     sync.Mutex // held across the LIST that fills the window
 	src    *dirSource
-	window []listed // entries base, base+1, … of the stream
+	window []listed // entries base, base+1, … of the listing
 	base   uint64
 	done   bool
 }
@@ -42,11 +45,17 @@ type DirHandle struct {
 // dirSource is where a DirHandle's names come from: a cached listing or the store, and
 // then the names that only this mount knows yet.
 type dirSource struct {
-	lister *lister
+	lister *pageLister
 	all    []listed // all that a complete listing has shown so far; nil once it is too long
 	gen    uint64
 	cached []listed
 	local  map[string]listed
+}
+
+func (s *dirSource) close() {
+	if s != nil && s.lister != nil {
+		s.lister.pages.Close()
+	}
 }
 
 // OpenDir opens a folder for reading its names. Release it with ReleaseDir.
@@ -63,6 +72,10 @@ func (fs *FS) OpenDir(ctx context.Context, id NodeID) (*DirHandle, error) {
 
 // ReleaseDir ends a DirHandle.
 func (fs *FS) ReleaseDir(d *DirHandle) {
+	d.mu.Lock()
+	d.src.close()
+	d.src = nil
+	d.mu.Unlock()
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
 	d.n.t.opens--
@@ -80,10 +93,14 @@ func (d *DirHandle) Read(ctx context.Context, off uint64, plus bool, yield func(
 			return nil
 		}
 	}
+	wanted := plus && off > 2 // the kernel asks behind the first names only if somebody wants them
 	for {
 		e, ok, err := d.at(ctx, off-2)
 		if err != nil || !ok {
 			return err
+		}
+		if e.info.Key != "" && (plus || e.info.Size <= maxLinkSize) {
+			e.info, _ = d.fs.o.Meta.Recall(e.info)
 		}
 		entry := d.fs.dirEntry(d.n, e, plus)
 		entry.Off = off + 1
@@ -91,10 +108,28 @@ func (d *DirHandle) Read(ctx context.Context, off uint64, plus bool, yield func(
 			if entry.Node != 0 {
 				d.fs.Forget(entry.Node, 1)
 			}
+			if wanted {
+				d.reached(e.name)
+			}
 			return nil
 		}
 		off++
 	}
+}
+
+// reached lets attributes be asked for behind a name, if they run ahead in the folder: with
+// those that are in the answer, nobody looks the names up.
+func (d *DirHandle) reached(name string) {
+	fs := d.fs
+	fs.tree.Lock()
+	l := d.n.t.listing
+	if l == nil || l.ahead.misses < 2 || fs.o.ServerModTime {
+		fs.tree.Unlock()
+		return
+	}
+	fs.goFurtherLocked(l, l.position(name))
+	fs.tree.Unlock()
+	fs.pump(l)
 }
 
 func (d *DirHandle) dot(off uint64) DirEntry {
@@ -113,6 +148,9 @@ func (d *DirHandle) dot(off uint64) DirEntry {
 // at returns the entry at a position of the stream; ok is false at the end.
 func (d *DirHandle) at(ctx context.Context, pos uint64) (e listed, ok bool, err error) {
 	if pos < d.base || d.src == nil {
+		if !d.fs.foreseeFolder(ctx, d.n) && ctx.Err() != nil {
+			return listed{}, false, object.Errorf(object.KindOf(ctx.Err()), "readdir", d.fs.keyOf(d.n), "%w", ctx.Err())
+		}
 		d.restart()
 	}
 	for pos >= d.base+uint64(len(d.window)) {
@@ -135,6 +173,7 @@ func (d *DirHandle) at(ctx context.Context, pos uint64) (e listed, ok bool, err 
 // restart begins the stream again from its first name.
 func (d *DirHandle) restart() {
 	fs := d.fs
+	d.src.close()
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
 	d.window, d.base, d.done = nil, 0, d.n.t.gone
@@ -190,15 +229,13 @@ func (d *DirHandle) fillRemote(ctx context.Context) ([]listed, bool, error) {
 	fs, s := d.fs, d.src
 	if s.lister == nil {
 		prefix, held := fs.place(d.n)
-		s.lister = fs.newLister(prefix, held)
+		s.lister = fs.newPageLister(d.n, prefix, held)
 		s.all = []listed{}
 	}
-	at := fs.now()
-	more, last, err := s.lister.next(ctx)
+	more, asked, last, err := s.lister.next(ctx)
 	if err != nil {
 		return nil, false, err
 	}
-	more = append([]listed(nil), more...)
 	if s.all != nil {
 		s.all = append(s.all, more...)
 		if len(s.all) > fs.o.MaxListed/4 {
@@ -206,9 +243,26 @@ func (d *DirHandle) fillRemote(ctx context.Context) ([]listed, bool, error) {
 		}
 	}
 	if last && s.all != nil {
-		fs.keepListing(d.n, s.gen, at, &s.lister.namer, s.all, true)
+		fs.keepListing(d.n, s.gen, s.lister.began, &s.lister.namer, s.all, true)
+		return more, last, nil
 	}
+	d.slide(asked, slices.Clone(more))
 	return more, last, nil
+}
+
+// slide shows lookups the names that were just listed, as long as this mount changes
+// nothing in the folder meanwhile.
+func (d *DirHandle) slide(asked asked, more []listed) {
+	fs := d.fs
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	if d.n.t.gen != asked.gen || d.n.t.gone || fs.o.DirCacheTime <= 0 {
+		return
+	}
+	if l := d.n.t.listing; l != nil && !l.partial && fs.fresh(l.at) {
+		return // another handle has read all of it
+	}
+	fs.slideLocked(d.n, d.src.lister.namer.prefix, asked.at, more)
 }
 
 // dirEntry makes the entry of a name, with attributes if that needs no request.
@@ -224,6 +278,7 @@ func (fs *FS) dirEntry(p *Inode, e listed, plus bool) DirEntry {
 	if !e.dir {
 		d.Type = fs.typeLocked(e)
 	}
+	fs.foreseeMarkerLocked(p, &e)
 	n := p.t.children[e.name]
 	if n == nil && plus && !p.t.gone && fs.o.DirCacheTime > 0 && fs.knownLocked(p, &e) {
 		n = fs.addLocked(p, e.name, e.found)
@@ -234,7 +289,7 @@ func (fs *FS) dirEntry(p *Inode, e listed, plus bool) DirEntry {
 	if n.t.staged == nil && n.fitsLocked(e.found) && !fs.fresh(n.t.checked) {
 		fs.updateLocked(n, e.found)
 	}
-	if n.dir == e.dir && n.t.hasMeta || n.t.staged != nil {
+	if n.dir == e.dir && fs.shownLocked(n) || n.t.staged != nil {
 		d.Ino, d.Type = n.t.attr.Ino, n.t.attr.Mode&unix.S_IFMT
 		if plus {
 			n.t.lookups++
@@ -251,10 +306,10 @@ const maxLinkSize = 4095
 // typeLocked tells a listed object's type, or 0 where only its metadata could: links
 // are small objects that say so in their mode.
 func (fs *FS) typeLocked(e listed) uint32 {
-	if m, ok := fs.o.Meta.Get(e.info.Key); ok && m.SameVersion(e.info) {
-		return fs.def.attrOf(m, false).Mode & unix.S_IFMT
+	if e.info.Meta != nil {
+		return fs.def.attrOf(e.info, false).Mode & unix.S_IFMT
 	}
-	if e.info.Size > maxLinkSize || e.info.Key == "" {
+	if fs.o.ServerModTime || e.info.Size > maxLinkSize || e.info.Key == "" {
 		return unix.S_IFREG
 	}
 	return 0

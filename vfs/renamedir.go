@@ -208,6 +208,8 @@ func (fs *FS) movedFolder(r rename, t *tree, files []*Inode) {
 	}
 	fs.moved(r, object.Info{}, false)
 	fs.tree.Lock()
+	fs.tree.renames++
+	fs.tree.foreseen.dropAll(fs)
 	fs.forgetBeneathLocked(r.n)
 	for _, key := range t.keys {
 		fs.changedLocked(key)

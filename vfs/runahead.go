@@ -1,95 +1,173 @@
 package vfs
 
-import (
-	"github.com/s3mount/s3mount/object"
+import "github.com/s3mount/s3mount/object"
+
+// Bounds of how far attributes are asked for ahead of whoever goes through a folder with
+// stat: from one round of requests at little latency to several.
+const (
+	minHorizon = 16
+	maxHorizon = 1024
 )
 
-// maxAhead bounds how many names run-ahead asks for at a time.
-const maxAhead = 64
+// aheadState is how far attributes were asked for ahead in a listing.
+type aheadState struct {
+	misses  int // lookups that found no attributes
+	horizon int // how many names the next round goes ahead
+	asked   int // the position of the lookup that last widened it
+	next    int // where it goes on in names
+	until   int // how far it may go
+	dropped int // names that a partial listing has lost in front
+}
 
-// runAhead fetches the attributes of the names that come behind n in a folder's
-// listing, in parallel, when several lookups in turn had to ask for theirs: somebody
-// goes through the folder with stat. A single lookup asks for nothing more.
+// slid moves positions, when the first names of a listing go.
+func (a *aheadState) slid(drop int) {
+	a.asked, a.next, a.until = max(0, a.asked-drop), max(0, a.next-drop), max(0, a.until-drop)
+	a.dropped += drop
+}
+
+// runAhead fetches the attributes of the names that come behind n in a folder's listing,
+// in parallel, when several lookups in turn had to ask for theirs: somebody goes through
+// the folder with stat. A single lookup asks for nothing more.
 func (fs *FS) runAhead(p, n *Inode) {
-	for _, key := range fs.aheadKeys(p, n) {
+	fs.tree.Lock()
+	l := p.t.listing
+	if l == nil || fs.o.ServerModTime || fs.ctx.Err() != nil {
+		fs.tree.Unlock()
+		return
+	}
+	if missed := !n.t.hasMeta && n.t.staged == nil; missed {
+		l.ahead.misses++
+	}
+	if l.ahead.misses < 2 {
+		fs.tree.Unlock()
+		return
+	}
+	all := l.walk.statLocked()
+	fs.goFurtherLocked(l, l.position(n.t.name))
+	fs.tree.Unlock()
+	fs.pump(l)
+	for _, other := range all {
+		fs.pump(other)
+	}
+}
+
+// goFurtherLocked lets attributes be asked for behind a position that was reached: twice
+// as far each time that half of the way is gone.
+func (fs *FS) goFurtherLocked(l *listing, at int) {
+	a := &l.ahead
+	if a.horizon > 0 && at >= a.asked && at < a.asked+a.horizon/2 {
+		return
+	}
+	a.horizon = min(max(minHorizon, 2*a.horizon), maxHorizon)
+	a.asked = at
+	a.next = max(a.next, at+1)
+	a.until = max(a.until, at+1+a.horizon)
+}
+
+// pump asks for attributes as far as the listing's state and the free slots let it, and
+// goes on as answers come.
+func (fs *FS) pump(l *listing) {
+	for fs.ctx.Err() == nil {
 		select {
 		case fs.slots <- struct{}{}:
 		default:
-			return // enough is under way
+			return // those who have the slots go on, in their listings; this one at the next lookup
+		}
+		a, ok := fs.nextAhead(l)
+		if !ok {
+			<-fs.slots
+			return
 		}
 		fs.wg.Go(func() {
-			defer func() { <-fs.slots }()
-			fs.headAhead(p, key)
+			fs.headAhead(l, a)
+			<-fs.slots
+			fs.pump(l)
 		})
 	}
 }
 
 // ahead is a name to be asked for before somebody does.
 type ahead struct {
-	name, key string
-	dir       bool
+	e   *listed
+	key string
 }
 
-func (fs *FS) aheadKeys(p, n *Inode) []ahead {
+func (fs *FS) nextAhead(l *listing) (ahead, bool) {
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
-	l := fs.listingLocked(p)
-	if n.t.hasMeta || n.t.staged != nil || l == nil || l.partial || fs.ctx.Err() != nil {
-		return nil
-	}
-	l.misses++
-	if l.misses == 1 {
-		return nil
-	}
-	want := min(maxAhead, 4*l.misses)
-	prefix := p.keyLocked()
-	at := max(l.next, l.position(n.t.name)+1)
-	var keys []ahead
-	for ; at < len(l.names) && len(keys) < want; at++ {
-		e := l.byName[l.names[at]]
-		if e == nil || fs.knownLocked(p, e) {
+	for ; l.ahead.next < min(l.ahead.until, len(l.names)); l.ahead.next++ {
+		e := l.byName[l.names[l.ahead.next]]
+		if e == nil || fs.knownListedLocked(e) {
 			continue
 		}
-		key := prefix + e.piece
+		key := l.prefix + e.piece
 		if e.dir {
-			key += "/"
+			if key += "/"; fs.walkComesLocked(key) {
+				continue
+			}
 		}
-		keys = append(keys, ahead{e.name, key, e.dir})
+		l.ahead.next++
+		return ahead{e, key}, true
 	}
-	l.next = at
-	return keys
+	return ahead{}, false
+}
+
+// walkComesLocked reports whether a walk is about to tell of a folder.
+func (fs *FS) walkComesLocked(prefix string) bool {
+	for _, w := range fs.tree.walks {
+		if w.coversLocked(prefix) && !w.paused {
+			return true
+		}
+	}
+	return false
 }
 
 // knownLocked reports whether a listed name's attributes need no request.
 func (fs *FS) knownLocked(p *Inode, e *listed) bool {
+	if fs.o.ServerModTime {
+		return true
+	}
 	if c := p.t.children[e.name]; c != nil && (c.t.hasMeta || c.t.staged != nil) {
 		return true
 	}
-	if e.dir {
-		return e.hasMarker == markerNo || e.info.Meta != nil
+	return fs.knownListedLocked(e)
+}
+
+func (fs *FS) knownListedLocked(e *listed) bool {
+	if e.dir && e.hasMarker == markerNo || e.info.Meta != nil {
+		return true
+	}
+	if e.info.Key == "" {
+		return false
 	}
 	m, ok := fs.o.Meta.Get(e.info.Key)
 	return ok && m.SameVersion(e.info)
 }
 
 // headAhead keeps a file's attributes in the metadata cache, a folder's in the listing.
-func (fs *FS) headAhead(p *Inode, a ahead) {
-	currentLocked := fs.asking(a.key)
+func (fs *FS) headAhead(l *listing, a ahead) {
+	fs.tree.Lock()
+	known := a.e.info
+	currentLocked := fs.askingLocked(a.key)
+	fs.tree.Unlock()
+	if known.Key != "" {
+		if _, ok := fs.o.Meta.Recall(known); ok {
+			return
+		}
+	}
 	info, err := fs.headOnce(fs.ctx, a.key)
-	if !a.dir {
+	if !a.e.dir {
 		return // headOnce kept it
 	}
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
-	l := p.t.listing
-	if l == nil || !currentLocked() || l.byName[a.name] == nil || !l.byName[a.name].dir {
+	if !currentLocked() || l.byName[a.e.name] != a.e {
 		return
 	}
-	e := l.byName[a.name]
 	switch {
 	case err == nil:
-		e.hasMarker, e.info = markerYes, info
+		a.e.hasMarker, a.e.info = markerYes, info
 	case object.Is(err, object.KindNotFound):
-		e.hasMarker = markerNo
+		a.e.hasMarker = markerNo
 	}
 }

@@ -32,4 +32,6 @@ type Invalidator interface {
 	InvalidateEntry(parent NodeID, name string)
 	// InvalidateContent drops the attributes and the pages of an inode.
 	InvalidateContent(node NodeID)
+	// Forget asks the kernel to forget inodes that it does not use; it may keep them.
+	Forget(nodes []Forgettable)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/s3mount/s3mount/internal/keyname"
+	"github.com/s3mount/s3mount/internal/pages"
 	"github.com/s3mount/s3mount/object"
 )
 
@@ -158,4 +159,56 @@ func (l *lister) next(ctx context.Context) ([]listed, bool, error) {
 		l.namer.end()
 	}
 	return l.out, l.done, nil
+}
+
+// asked is the state of a folder when a page of it was asked for.
+type asked struct {
+	at  time.Time
+	gen uint64
+}
+
+// pageLister reads a folder to its end, with several pages on their way. The caller closes
+// pages.
+type pageLister struct {
+	pages *pages.Stream[asked]
+	began time.Time // when the first page was asked for
+	namer namer
+	out   []listed
+	done  bool
+}
+
+func (fs *FS) newPageLister(n *Inode, prefix, held string) *pageLister {
+	l := &pageLister{}
+	l.namer = namer{prefix: prefix, held: held, emit: func(e listed) { l.out = append(l.out, e) }}
+	l.pages = pages.New(pages.Options[asked]{List: fs.store.List, Prefix: prefix, Delimiter: "/",
+		Ahead: max(2, min(16, fs.o.MaxListed/4/pageKeys)),
+		Stamp: func() asked {
+			fs.tree.Lock()
+			defer fs.tree.Unlock()
+			return asked{fs.now(), n.t.gen}
+		}})
+	return l
+}
+
+// next returns the names of one more page, when it was asked for, and whether it was the
+// last.
+func (l *pageLister) next(ctx context.Context) (names []listed, when asked, last bool, err error) {
+	if l.done {
+		return nil, asked{}, true, nil
+	}
+	page, err := l.pages.Next(ctx)
+	if err != nil {
+		return nil, asked{}, false, err
+	}
+	if l.began.IsZero() {
+		l.began = page.Stamp.at
+	}
+	l.out = nil
+	l.namer.at = page.Stamp.at
+	l.namer.page(object.Page{Objects: page.Objects, Prefixes: page.Prefixes})
+	if page.Last {
+		l.done = true
+		l.namer.end()
+	}
+	return l.out, page.Stamp, page.Last, nil
 }
