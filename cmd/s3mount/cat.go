@@ -86,7 +86,7 @@ func (j *job) cat(ctx context.Context, arg string, o *catOptions) error {
 		}
 		first = false
 		if err := j.catFile(ctx, p, f, o.part(f.Size)); err != nil {
-			return fmt.Errorf("%q: %w", f.Path, err)
+			return fmt.Errorf("%q: %w", f.Path, withHint(brief(err)))
 		}
 		return nil
 	})

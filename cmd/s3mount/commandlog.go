@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"syscall"
 	"sync"
 
 	"github.com/s3mount/s3mount/object"
@@ -142,6 +143,9 @@ type briefError struct{ e *object.Error }
 func (b *briefError) Unwrap() error { return b.e }
 
 func (b *briefError) Error() string {
+	if errno, ok := b.e.Err.(syscall.Errno); ok { // of the local disk: the kind says the same
+		return errno.Error()
+	}
 	short := *b.e
 	short.Op, short.Key = "", ""
 	return strings.TrimPrefix(short.Error(), ": ")

@@ -77,7 +77,11 @@ func (j *job) list(ctx context.Context, arg string, l listed, show func(p *place
 		}
 	}
 	if failed > 0 {
-		return fmt.Errorf("%s: %s or folders could not be listed", &p, files(failed))
+		what := "1 file or folder"
+		if failed > 1 {
+			what = fmt.Sprintf("%d files or folders", failed)
+		}
+		return fmt.Errorf("%s: %s could not be listed", &p, what)
 	}
 	return nil
 }

@@ -136,9 +136,10 @@ func (j *job) sideFailed(a transfer.Action, places []*place) bool {
 func (j *job) report(a transfer.Action, dry bool) {
 	path := fmt.Sprintf("%q", a.Path)
 	switch {
+	case a.Op == transfer.OpFailed && a.Err != nil:
+		j.log.Error(fmt.Sprintf("%s: %s", path, withHint(brief(a.Err))))
 	case a.Err != nil:
-		what := a.Op.String()
-		j.log.Error(fmt.Sprintf("%s %s: %s", what, path, withHint(brief(a.Err))))
+		j.log.Error(fmt.Sprintf("%s %s: %s", a.Op, path, withHint(brief(a.Err))))
 	case a.Op == transfer.OpSkip || a.Op == transfer.OpSame:
 		j.log.Debug(fmt.Sprintf("%s left alone: %s", path, reason(a)))
 	case dry:
