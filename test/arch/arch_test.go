@@ -61,6 +61,15 @@ func TestRulesCatchViolations(t *testing.T) {
 		{"cmd/s3mount/main.go", Module + "/config", ""},
 		{"cmd/s3mount/main.go", Module + "/test/s3fake", "cmd may import only"},
 		{"config/a.go", "github.com/spf13/cobra", "cmd's"},
+		{"transfer/a.go", Module + "/s3remote", "transfer may import only"},
+		{"transfer/a.go", Module + "/internal/mtime", ""},
+		{"transfer/a.go", "golang.org/x/sync/errgroup", ""},
+		{"transfer/a.go", "golang.org/x/net/http2", "standard library only, and golang.org/x/sync"},
+		{"vfs/a.go", "golang.org/x/time/rate", "transfer's"},
+		{"config/a.go", "golang.org/x/term", "cmd's"},
+		{"cmd/s3mount/a.go", "golang.org/x/term", ""},
+		{"cmd/s3mount/a.go", "golang.org/x/crypto/nacl/secretbox", "config's"},
+		{"cmd/s3mount/a.go", "github.com/creack/pty", "for tests"},
 		{"surprise/a.go", "fmt", "no layer"},
 	}
 	for _, tt := range tests {

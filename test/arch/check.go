@@ -89,8 +89,9 @@ func forbidden(f File, layer Layer, imported string) string {
 	own, ok := strings.CutPrefix(imported, Module+"/")
 	if !ok {
 		first, _, _ := strings.Cut(imported, "/")
-		if layer.StdOnly && strings.Contains(first, ".") {
-			return layer.Dir + " may import the standard library only"
+		outside := slices.ContainsFunc(layer.Outside, func(dir string) bool { return within(imported, dir) })
+		if layer.StdOnly && strings.Contains(first, ".") && !outside {
+			return layer.Dir + " may import the standard library only" + butOf(layer.Outside)
 		}
 		return ""
 	}
@@ -103,6 +104,13 @@ func forbidden(f File, layer Layer, imported string) string {
 		}
 	}
 	return fmt.Sprintf("%s may import %s of this module", layer.Dir, orNothing(layer.Allow))
+}
+
+func butOf(outside []string) string {
+	if len(outside) == 0 {
+		return ""
+	}
+	return ", and " + strings.Join(outside, ", ")
 }
 
 func orNothing(dirs []string) string {

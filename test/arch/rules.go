@@ -18,8 +18,10 @@ type Layer struct {
 	// package may always import what lies below its own layer's Dir. "*" stands for all
 	// but test.
 	Allow []string
-	// StdOnly forbids every import from outside of this module and the standard library.
+	// StdOnly forbids every import from outside of this module and the standard library
+	// but of what is below Outside.
 	StdOnly bool
+	Outside []string
 }
 
 // Layers is the house, from the words that everybody shares up to the wiring. A
@@ -29,13 +31,16 @@ var Layers = []Layer{
 	{Dir: "internal/budget", Allow: []string{"object"}},
 	{Dir: "internal/secret", StdOnly: true},
 	{Dir: "internal", Allow: []string{"object", "internal"}},
-	{Dir: "config", Allow: []string{"object", "internal"}},
+	{Dir: "internal/mtime", StdOnly: true},
+	{Dir: "internal/parts", StdOnly: true},
+	{Dir: "internal/pages", Allow: []string{"object"}, StdOnly: true},
+	{Dir: "config", Allow: []string{"object", "internal"}, StdOnly: true, Outside: []string{"golang.org/x/crypto", "golang.org/x/text"}},
 	{Dir: "s3remote", Allow: []string{"object", "internal"}},
 	{Dir: "objcache", Allow: []string{"object", "internal"}},
 	{Dir: "writeback", Allow: []string{"object", "internal"}},
 	{Dir: "vfs", Allow: []string{"object", "internal", "objcache", "writeback"}},
 	{Dir: "fusefs", Allow: []string{"object", "internal", "vfs"}},
-	{Dir: "transfer", Allow: []string{"object", "internal"}},
+	{Dir: "transfer", Allow: []string{"object", "internal"}, StdOnly: true, Outside: []string{"golang.org/x/sync", "golang.org/x/sys", "golang.org/x/time"}},
 	{Dir: "cmd", Allow: []string{"*"}},
 	{Dir: "test", Allow: []string{"*", "test"}},
 }
@@ -54,7 +59,13 @@ var Owners = []Owner{
 	{"github.com/aws", []string{"s3remote"}, "the SDK is known in s3remote only"},
 	{"github.com/spf13", []string{"cmd"}, "the command line is cmd's"},
 	{"github.com/rclone", []string{"internal/demoserver"}, "the S3 server of the demo is demoserver's"},
-	{"gopkg.in/ini.v1", []string{"config"}, "the format of the config file is config's"},
+	{"golang.org/x/crypto", []string{"config"}, "what protects the config file is config's"},
+	{"golang.org/x/text", []string{"config"}, "the form of passwords is config's"},
+	{"golang.org/x/term", []string{"cmd"}, "the terminal is cmd's"},
+	{"golang.org/x/time", []string{"transfer"}, "the speed of copies is transfer's"},
+	{"github.com/hashicorp/golang-lru", []string{"objcache", "vfs", "fusefs"}, "what is kept for a while is kept by the mount"},
+	{"github.com/rogpeppe/go-internal", []string{"test/cli"}, "it is there for tests"},
+	{"github.com/creack/pty", []string{"test"}, "it is there for tests"},
 }
 
 // homes are the beginnings of paths that exist on one machine only. The folder of the
