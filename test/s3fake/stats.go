@@ -13,6 +13,7 @@ type Stats struct {
 	BytesOut int64 // of objects' bodies, as they went
 	Faults   int64 // requests that the plan let fail
 	Peak     int64 // the most requests in progress at one time
+	Active   int64 // requests in progress; their bytes are not counted yet
 }
 
 // Total returns the number of requests.
@@ -37,7 +38,7 @@ func (s *Server) Stats() Stats {
 	s.stats.mu.Lock()
 	defer s.stats.mu.Unlock()
 	out := s.stats.s
-	out.Requests = maps.Clone(out.Requests)
+	out.Requests, out.Active = maps.Clone(out.Requests), s.stats.active
 	return out
 }
 

@@ -197,7 +197,7 @@ func (b *bench) once(ctx context.Context, w workload, c contender) (f figure, er
 	defer func() {
 		err = errors.Join(err, s.m.unmount())
 		if err == nil && !w.writes {
-			err = b.recount(&f)
+			err = errors.Join(b.store.do(question{Op: "idle", Bucket: bucketName}), b.recount(&f))
 		}
 		if b.trace != "" && c.name == ours {
 			err = errors.Join(err, b.writeTrace(w))

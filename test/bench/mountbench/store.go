@@ -30,7 +30,7 @@ const StoreName = "serve-store"
 // question is a line of JSON that the store reads on its standard input, and reply the
 // line with which it answers.
 type question struct {
-	Op       string // plant, clear, compare, sums, stats, reset, trace
+	Op       string // plant, clear, compare, sums, stats, idle, reset, trace
 	Bucket   string
 	Planting planting
 }
@@ -128,7 +128,10 @@ func answer(s *s3fake.Server, q question) (r reply) {
 	case "stats":
 		st := s.Stats()
 		r.Stats = &st
+	case "idle":
+		idle(s)
 	case "reset":
+		idle(s)
 		s.ResetStats()
 		s.StartTrace()
 	case "trace":
@@ -137,6 +140,15 @@ func answer(s *s3fake.Server, q question) (r reply) {
 		r.Error = "no such question: " + q.Op
 	}
 	return r
+}
+
+// idle waits until requests that somebody gave up are over, so that their bytes count
+// where they belong. One that hangs is not waited for.
+func idle(s *s3fake.Server) {
+	const most = 2 * time.Second
+	for end := time.Now().Add(most); s.Stats().Active > 0 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // store is the running process.
