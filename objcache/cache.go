@@ -135,7 +135,7 @@ type Stats struct {
 	Fetches     int64 // GETs begun
 	FetchedByte int64 // bytes that GETs delivered into blocks or to callers
 	DiskBlocks  int64 // blocks that were read from disk
-	Dropped     int64 // blocks that were not written to disk because it lagged behind
+	Dropped     int64 // blocks that were not written to disk at once because it lagged behind
 }
 
 // New opens a cache. What an earlier process left in Dir is used from the start, and
@@ -159,7 +159,7 @@ func newCache(o Options, alloc func(int) []byte, free func([]byte)) (*Cache, err
 	if o.Dir == "" {
 		return c, nil
 	}
-	d, err := openDisk(o, c.unpin)
+	d, err := openDisk(o, c.unpin, c.repin)
 	if err != nil {
 		c.cancel()
 		return nil, err

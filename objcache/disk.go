@@ -41,6 +41,7 @@ type diskCache struct {
 	budget     *budget.Disk
 	log        *slog.Logger
 	unpin      func(*block)
+	repin      func(*block) bool // false: the block is no longer in memory
 	// pwrite writes to a file; tests make it fail.
 	pwrite func(f *os.File, p []byte, off int64) error
 	// syncOut makes the kernel write a file's pages; tests make it fail.
@@ -49,8 +50,9 @@ type diskCache struct {
 	free    func(dir string) (int64, bool)
 	minFree int64
 
-	queue chan *block   // pinned blocks that wait for the writer
-	wake  chan struct{} // tells the writer of an entry in mu.unsummed
+	queue  chan *block   // pinned blocks that wait for the writer
+	missed chan *block   // blocks that found the queue full, not pinned
+	wake   chan struct{} // tells the writer of an entry in mu.unsummed
 	// wakeKeeper tells the keeper of an entry in mu.unkept.
 	wakeKeeper chan struct{}
 	off        atomic.Bool // writing failed: the disk is only read
@@ -107,8 +109,9 @@ const (
 	removing
 )
 
-// openDisk opens the cache in o.Dir. unpin lets go of a block that was offered.
-func openDisk(o Options, unpin func(*block)) (*diskCache, error) {
+// openDisk opens the cache in o.Dir. unpin lets go of a block that was offered, and repin
+// takes hold of one again that could not be taken then.
+func openDisk(o Options, unpin func(*block), repin func(*block) bool) (*diskCache, error) {
 	if err := prepareDir(o.Dir); err != nil {
 		return nil, dirError(o.Dir, err)
 	}
@@ -116,9 +119,9 @@ func openDisk(o Options, unpin func(*block)) (*diskCache, error) {
 	lag := max(int(o.Memory/8)/o.BlockSize, 1)
 	d := &diskCache{
 		dir: o.Dir, blockSize: int64(o.BlockSize), maxEntries: maxEntries,
-		budget: o.Disk, log: o.Log, unpin: unpin, pwrite: pwrite, syncOut: syncOut,
+		budget: o.Disk, log: o.Log, unpin: unpin, repin: repin, pwrite: pwrite, syncOut: syncOut,
 		free: freeSpace, minFree: o.MinFree,
-		queue: make(chan *block, lag), wake: make(chan struct{}, 1), wakeKeeper: make(chan struct{}, 1),
+		queue: make(chan *block, lag), missed: make(chan *block, maxMissed), wake: make(chan struct{}, 1), wakeKeeper: make(chan struct{}, 1),
 	}
 	d.mu.entries = make(map[name]*entry)
 	d.mu.live = newEntryList()

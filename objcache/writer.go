@@ -10,8 +10,11 @@ import (
 	"time"
 )
 
+// maxMissed bounds the blocks that are remembered because the writer was busy.
+const maxMissed = 1024
+
 // offer queues a block to be written. It returns false, without waiting, if that can't
-// be; else the caller must have pinned b before the writer, which calls unpin, can see
+// be, and tries again later if the block is still in memory then; else the caller must have pinned b before the writer, which calls unpin, can see
 // the Cache's lock free.
 func (d *diskCache) offer(b *block) bool {
 	if d.off.Load() {
@@ -21,9 +24,24 @@ func (d *diskCache) offer(b *block) bool {
 	case d.queue <- b:
 		return true
 	default:
-		d.dropped.Add(1)
+	}
+	d.dropped.Add(1)
+	select {
+	case d.missed <- b:
+	default:
+	}
+	return false
+}
+
+// repin pins a block that was whole once, if it is still in memory.
+func (c *Cache) repin(b *block) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if b.gone {
 		return false
 	}
+	b.refs++
+	return true
 }
 
 // writer is the state of the goroutine that writes blocks, and checksums of adopted
@@ -47,15 +65,8 @@ func (d *diskCache) write(ctx context.Context) {
 	for {
 		idle := !w.startSum()
 		if idle {
-			if len(d.queue) == 0 {
-				w.rest()
-			}
-			select {
-			case <-ctx.Done():
+			if !w.next(ctx) {
 				return
-			case b := <-d.queue:
-				w.store(b)
-			case <-d.wake:
 			}
 			continue
 		}
@@ -68,6 +79,33 @@ func (d *diskCache) write(ctx context.Context) {
 			w.sumBlock()
 		}
 	}
+}
+
+// next waits for something to write, and writes it: a block of the queue, else one that
+// was missed. False: ctx has ended.
+func (w *writer) next(ctx context.Context) bool {
+	d := w.d
+	select {
+	case b := <-d.queue:
+		w.store(b)
+		return ctx.Err() == nil
+	default:
+	}
+	if len(d.missed) == 0 {
+		w.rest()
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case b := <-d.queue:
+		w.store(b)
+	case b := <-d.missed:
+		if d.repin(b) {
+			w.store(b)
+		}
+	case <-d.wake:
+	}
+	return true
 }
 
 // rest closes files, so that the space of one that is evicted becomes free.
