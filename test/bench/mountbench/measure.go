@@ -156,6 +156,9 @@ func (b *bench) limitOnce(ctx context.Context, w workload) (figure, error) {
 		return figure{}, err
 	}
 	f, err := watch.stop()
+	if err == nil {
+		err = errors.Join(b.store.do(question{Op: "idle", Bucket: bucketName}), b.recount(&f))
+	}
 	f.CPU, f.Peak, f.Settled = f.HereCPU, 0, 0
 	return f, err
 }
