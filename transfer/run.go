@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -71,8 +70,7 @@ type runner struct {
 
 func run(ctx context.Context, src, dst Endpoint, o Options, sync bool) (Summary, error) {
 	o = o.withDefaults()
-	_, listed := o.Filter.paths() // nothing is walked, so that nothing can be walked for ever
-	if err := checkPlaces(src, dst, o.BackupDir, sync, listed); err != nil {
+	if err := checkPlaces(src, dst, &o, sync); err != nil {
 		return Summary{}, err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -360,37 +358,4 @@ func permanent(k object.Kind) bool {
 		return true
 	}
 	return false
-}
-
-// placed is an Endpoint that can say where it is.
-type placed interface {
-	// place begins with the place of every endpoint that it lies in.
-	place() string
-}
-
-func (l *local) place() string  { return "file:" + strings.TrimSuffix(l.dir, "/") + "/" }
-func (b *bucket) place() string { return "store:" + b.store.String() + b.prefix }
-
-// within reports whether a lies in b, or is b.
-func within(a, b Endpoint) bool {
-	pa, oka := a.(placed)
-	pb, okb := b.(placed)
-	return oka && okb && strings.HasPrefix(pa.place(), pb.place())
-}
-
-// checkPlaces refuses what would copy a folder into itself, or delete its own source.
-func checkPlaces(src, dst, backup Endpoint, sync, listed bool) error {
-	switch {
-	case within(src, dst) && within(dst, src):
-		return object.Errorf(object.KindInvalid, "transfer", dst.String(), "source and destination are the same")
-	case within(dst, src) && !listed:
-		return object.Errorf(object.KindInvalid, "transfer", dst.String(), "the destination is inside of the source %s", src)
-	case sync && within(src, dst) && !listed:
-		return object.Errorf(object.KindInvalid, "transfer", src.String(), "the source is inside of the destination %s, where sync would delete it", dst)
-	case backup != nil && (within(backup, dst) || within(dst, backup)):
-		return object.Errorf(object.KindInvalid, "transfer", backup.String(), "the backup folder and the destination must not lie in each other")
-	case backup != nil && within(backup, src) && !listed:
-		return object.Errorf(object.KindInvalid, "transfer", backup.String(), "the backup folder is inside of the source")
-	}
-	return nil
 }

@@ -7,8 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"strings"
-	"syscall"
 	"sync"
+	"syscall"
 
 	"github.com/s3mount/s3mount/object"
 )

@@ -67,14 +67,14 @@ func (j *job) copy(ctx context.Context, from, to string, o *transferFlags, mirro
 	if err != nil {
 		return err
 	}
-	if src.file == "" {
-		if err := apart(&src, &dst, mirror); err != nil {
-			return coded(exitFatal, err)
-		}
-	}
 	t, err := j.options(ctx, o, &src, &dst)
 	if err != nil {
 		return err
+	}
+	if src.file == "" {
+		if err := apart(&src, &dst, mirror, &t); err != nil {
+			return coded(exitFatal, err)
+		}
 	}
 	do := transfer.Copy
 	switch {
@@ -154,16 +154,24 @@ func (j *job) ended(err error) error {
 }
 
 // apart refuses to copy a place onto itself or into itself, and to mirror one to what is
-// around it, which would delete it.
-func apart(src, dst *place, mirror bool) error {
+// around it, which would delete it; a filter may keep the inner one out.
+func apart(src, dst *place, mirror bool, t *transfer.Options) error {
 	a, b := src.where(), dst.where()
+	inside := func(inner, outer string, f *transfer.Filter) bool {
+		path, ok := strings.CutPrefix(inner, outer)
+		return ok && !f.Apart(strings.TrimSuffix(path, "/"))
+	}
+	kept := t.Filter
+	if t.DeleteExcluded {
+		kept = nil
+	}
 	switch {
 	case a == b:
 		return fmt.Errorf("%s and %s are the same place: nothing is done", src, dst)
-	case strings.HasPrefix(b, a):
-		return fmt.Errorf("%s is inside of %s: nothing is done: choose another destination", dst, src)
-	case mirror && strings.HasPrefix(a, b):
-		return fmt.Errorf("%s is inside of %s, where sync would delete it: nothing is done: choose another destination", src, dst)
+	case inside(b, a, t.Filter):
+		return fmt.Errorf("%s is inside of %s: nothing is done: choose another destination, or exclude it", dst, src)
+	case mirror && inside(a, b, kept):
+		return fmt.Errorf("%s is inside of %s, where sync would delete it: nothing is done: choose another destination, or exclude it", src, dst)
 	}
 	return nil
 }
