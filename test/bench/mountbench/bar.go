@@ -84,7 +84,7 @@ func (b bar) verdict(f figure, limit float64) string {
 	switch {
 	case len(missed) > 0:
 		return "✗ " + strings.Join(missed, ", ")
-	case b == bar{}:
+	case b == bar{} || (b.times > 0 && limit == 0): // nobody can tell
 		return ""
 	}
 	return "✓"
