@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go/logging"
 	"github.com/aws/smithy-go/middleware"
@@ -94,7 +93,7 @@ func (c *Client) options(keys aws.CredentialsProvider) s3.Options {
 // signPayload makes every request carry the SHA-256 of its body, over TLS as well:
 // so the store checks what it got.
 func signPayload(stack *middleware.Stack) error {
-	compute := &v4.ComputePayloadSHA256{}
+	compute := &payloadSum{}
 	if _, ok := stack.Finalize.Get(compute.ID()); !ok {
 		return nil
 	}

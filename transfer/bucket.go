@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/s3mount/s3mount/internal/mtime"
 	"github.com/s3mount/s3mount/object"
 )
@@ -37,6 +39,12 @@ type CrossCopier interface {
 	CopyFrom(ctx context.Context, from any, src object.ID, dst string, o object.CopyOptions) (_ object.Info, ok bool, err error)
 }
 
+// SummedStore is a Store that takes a part with its SHA-256 where that is known, and
+// refuses one that has another. It reads the part once less.
+type SummedStore interface {
+	UploadSummedPart(ctx context.Context, key, uploadID string, number int, body *io.SectionReader, sum [32]byte) (object.Part, error)
+}
+
 // Informer is a body of Store.Get that tells what the answer said about the version: its
 // time and metadata. It saves a HEAD for each file that is fetched.
 type Informer interface{ Info() object.Info }
@@ -49,11 +57,16 @@ type bucket struct {
 	store  Store
 	prefix string
 	o      BucketOptions
+	parts  *semaphore.Weighted // of all files that go up at a time
 	// noSums is set when ETags that look like MD5 sums turn out to be none.
 	noSums atomic.Bool
 	// foreign is the store of the last source that the store could not copy from itself.
 	foreign atomic.Pointer[string]
 }
+
+// allParts is how many parts of all files go up at a time, unless one file alone may have
+// more.
+const allParts = 32
 
 // NewBucket returns the endpoint of what is under prefix in a store. prefix is empty or
 // gets a "/" at its end. No request is made.
@@ -64,7 +77,7 @@ func NewBucket(s Store, prefix string, o BucketOptions) (Endpoint, error) {
 	if !utf8.ValidString(prefix) {
 		return nil, object.Errorf(object.KindNotUTF8, "open", prefix, "")
 	}
-	b := &bucket{store: s, prefix: prefix, o: o.withDefaults()}
+	b := &bucket{store: s, prefix: prefix, o: o.withDefaults(), parts: semaphore.NewWeighted(int64(max(o.Parallel, allParts)))}
 	b.noSums.Store(o.NoETagMD5)
 	return b, nil
 }

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/md5"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"io"
@@ -22,8 +23,10 @@ import (
 const (
 	minPart  = 5 << 20 // S3's least part that is not the last
 	maxParts = 10_000
-	// inMemory is the size in bytes up to which a file is held in memory while it goes.
-	inMemory = 16 << 20
+	// inMemory is the size in bytes up to which a file is held in memory while it goes,
+	// and inMemoryLocal that of one that can be read again.
+	inMemory      = 16 << 20
+	inMemoryLocal = 4 << 20
 	// abortTime is how long giving up an upload may take after the call has ended.
 	abortTime = 30 * time.Second
 )
@@ -90,6 +93,7 @@ type upload struct {
 	o         PutOptions
 	put       object.PutOptions
 	size      int64
+	sums      [][sha256.Size]byte // of the parts, where they are known; else empty
 }
 
 // whole sends the file by one request, with its sum, so that the store refuses bytes
@@ -120,7 +124,7 @@ func (u *upload) whole(ctx context.Context) (object.Info, error) {
 
 // summed returns the content and its MD5 sum: a small one out of memory.
 func (u *upload) summed(ctx context.Context) (io.ReaderAt, string, error) {
-	if at, ok := u.content.(io.ReaderAt); ok && u.size > inMemory {
+	if at, ok := u.content.(io.ReaderAt); ok && u.size > inMemoryLocal {
 		got, err := contentMD5(ctx, u.content)
 		return at, got, err
 	}
@@ -193,15 +197,17 @@ func (u *upload) abort(ctx context.Context, id string) {
 // sum writes the MD5 sum into the metadata: an ETag of parts is none.
 func (u *upload) sum(ctx context.Context) error {
 	if _, local := u.content.(io.ReaderAt); u.o.MD5 == "" && local && !u.b.o.NoMD5 {
-		got, err := contentMD5(ctx, u.content)
+		got, sums, err := sumParts(ctx, u.content, u.partSize())
 		if err != nil {
-			return err
+			return localError("read", u.path, err)
 		}
-		u.o.MD5 = got
+		u.o.MD5, u.sums = got, sums
 	}
 	u.keepSum()
 	return nil
 }
+
+func (u *upload) partSize() int64 { return partSize(u.size, u.b.o.PartSize) }
 
 // keepSum writes the sum into the metadata, if it is known.
 func (u *upload) keepSum() {
@@ -225,10 +231,10 @@ func contentMD5(ctx context.Context, c Content) (string, error) {
 }
 
 func (u *upload) sendParts(ctx context.Context, id string) (object.Info, error) {
-	size := partSize(u.size, u.b.o.PartSize)
+	size := u.partSize()
 	parts := make([]object.Part, (u.size+size-1)/size)
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(u.b.o.Parallel)
+	g.SetLimit(u.parallel())
 	for i := range parts {
 		if gctx.Err() != nil {
 			break
@@ -252,9 +258,26 @@ func (u *upload) sendParts(ctx context.Context, id string) (object.Info, error) 
 	return u.b.store.CompleteUpload(ctx, u.key, id, parts, u.put.Condition)
 }
 
-// part sends one part: out of the file itself where it is local, else out of memory,
+// parallel is how many parts of the file go at a time. Those that are not local are held
+// in memory meanwhile.
+func (u *upload) parallel() int {
+	const local, remote = 16, 4
+	switch _, at := u.content.(io.ReaderAt); {
+	case u.b.o.Parallel > 0:
+		return u.b.o.Parallel
+	case at:
+		return local
+	}
+	return remote
+}
+
+// part sends one part, when it is its turn among those of all files: out of the file itself where it is local, else out of memory,
 // since a part is read more than once.
 func (u *upload) part(ctx context.Context, id string, number int, off, n int64) (object.Part, error) {
+	if err := u.b.parts.Acquire(ctx, 1); err != nil {
+		return object.Part{}, localError("write", u.path, err)
+	}
+	defer u.b.parts.Release(1)
 	at, ok := u.content.(io.ReaderAt)
 	if !ok {
 		data, err := u.read(ctx, off, n)
@@ -264,9 +287,19 @@ func (u *upload) part(ctx context.Context, id string, number int, off, n int64) 
 		at, off = bytes.NewReader(data), 0
 	}
 	body := u.watch(at, n)
-	part, err := u.b.store.UploadPart(ctx, u.key, id, number, io.NewSectionReader(body, off, n))
+	part, err := u.sendPart(ctx, id, number, body, off)
 	body.end(err == nil)
 	return part, err
+}
+
+// sendPart sends one part with its sum, where that is known.
+func (u *upload) sendPart(ctx context.Context, id string, number int, body *sending, off int64) (object.Part, error) {
+	section := io.NewSectionReader(body, off, body.size)
+	if store, ok := u.b.store.(SummedStore); ok && number <= len(u.sums) {
+		body.summed = true
+		return store.UploadSummedPart(ctx, u.key, id, number, section, u.sums[number-1])
+	}
+	return u.b.store.UploadPart(ctx, u.key, id, number, section)
 }
 
 func (u *upload) watch(r io.ReaderAt, n int64) *sending {
@@ -274,11 +307,13 @@ func (u *upload) watch(r io.ReaderAt, n int64) *sending {
 }
 
 // sending tells the progress of a body that the store reads at least twice: a first time
-// for its checksum, then to send it. Only what is read beyond the first time counts.
+// for its checksum, then to send it. Only what is read beyond the first time counts,
+// unless the sum is known.
 type sending struct {
-	r    io.ReaderAt
-	size int64
-	tell func(int64)
+	r      io.ReaderAt
+	size   int64
+	tell   func(int64)
+	summed bool // the first time is for sending
 
 	mu         sync.Mutex // guards what follows
 	read, told int64
@@ -289,7 +324,11 @@ func (s *sending) ReadAt(p []byte, off int64) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.read += int64(n)
-	s.tellLocked(min(max(s.read-s.size, 0), s.size))
+	sent := s.read
+	if !s.summed {
+		sent -= s.size
+	}
+	s.tellLocked(min(max(sent, 0), s.size))
 	return n, err
 }
 

@@ -3,7 +3,6 @@ package transfer
 import (
 	"context"
 	"log/slog"
-	"runtime"
 	"time"
 )
 
@@ -115,7 +114,8 @@ type BucketOptions struct {
 	// PartSize is the least size of a part in bytes; it grows so that 10,000 parts
 	// hold the file. Zero: 16 MiB.
 	PartSize int64
-	// Parallel is how many parts of one file go up at a time. Zero: 4.
+	// Parallel is how many parts of one file go up at a time. Zero: 16 of a local one,
+	// and 4 of others, which are held in memory. All files together have 32 at a time.
 	Parallel int
 	// NoMD5 leaves the MD5 sum of large files out of their metadata, which saves one
 	// reading of them.
@@ -137,9 +137,6 @@ func (o BucketOptions) withDefaults() BucketOptions {
 		o.PartSize = 16 << 20
 	}
 	o.PartSize = max(o.PartSize, minPart)
-	if o.Parallel <= 0 {
-		o.Parallel = min(4, 2*runtime.GOMAXPROCS(0))
-	}
 	return o
 }
 
