@@ -97,7 +97,7 @@ var s3Options = []Option{
 	{Name: "upload_concurrency", Type: "int", Advanced: true,
 		Help: "How many parts of a file are sent at once."},
 	{Name: "use_multipart_uploads", Type: "tristate", Advanced: true,
-		Help: "False for a store that takes no parts: every file is sent whole, and one over 5 GiB can't be."},
+		Help: "False for a store that takes no parts: local files are sent whole, and one over 5 GiB can't be."},
 	{Name: "use_multipart_etag", Type: "tristate", Advanced: true,
 		Help: "False for a store whose ETags of what was sent in parts are not made of the parts' sums: they are not compared then."},
 	{Name: "disable_checksum", Type: "bool", Default: "false", Advanced: true,

@@ -61,7 +61,12 @@ func (c Config) stsClient(keys aws.CredentialsProvider) (*sts.Client, error) {
 		AppID: "s3mount", Region: region, Credentials: keys, Logger: logging.Nop{},
 		HTTPClient: &http.Client{Transport: newWire(c.withDefaults()).transport, Timeout: sourceTimeout},
 	}
-	u, err := parseEndpoint("sts_endpoint", cmp.Or(c.STSEndpoint, os.Getenv("AWS_ENDPOINT_URL_STS")))
+	const variable = "AWS_ENDPOINT_URL_STS"
+	option, where := "sts_endpoint", c.STSEndpoint
+	if where == "" {
+		option, where = variable, os.Getenv(variable)
+	}
+	u, err := parseEndpoint(option, where)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package s3remote
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -145,7 +146,9 @@ func TestOptionsOfRoles(t *testing.T) {
 // The URL of a proxy may have a password.
 func TestWrongProxyIsNotShown(t *testing.T) {
 	_, b := serve(t, func(c *Config) { c.RetryDeadline = 1 }, nil)
-	b.client.wire.transport.Proxy = quietProxy(func(*http.Request) (*url.URL, error) { return url.Parse("http://me:s3cret@bad host") })
+	b.client.wire.transport.Proxy = quietProxy(func(*http.Request) (*url.URL, error) {
+		return nil, &url.Error{Op: "parse", URL: "http://me:s3cret@bad host", Err: errors.New("a blank")}
+	})
 	_, err := b.Head(t.Context(), "k")
 	if err == nil || strings.Contains(err.Error(), "s3cret") || !strings.Contains(err.Error(), "HTTP_PROXY") {
 		t.Errorf("the error is %v", err)

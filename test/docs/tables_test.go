@@ -12,7 +12,7 @@ import (
 
 // row is the line of docs/S3.md about an option.
 func row(o config.Option) string {
-	values := map[string]string{"bool": "true, false", "int": "number", "size": "size", "url": "host or URL", "string": "text"}[o.Type]
+	values := map[string]string{"bool": "true, false", "tristate": "true, false", "int": "number", "size": "size", "url": "host or URL", "string": "text"}[o.Type]
 	if n := len(o.Choices); o.Type == "string" && n > 0 && n < 10 {
 		var choices []string
 		for _, c := range o.Choices {
