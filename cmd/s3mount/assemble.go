@@ -117,6 +117,7 @@ func assemble(ctx context.Context, bucket *s3remote.Bucket, id string, o *mountO
 		Dir:     filepath.Join(folder.path, "blocks"),
 		Memory:  blocks,
 		Disk:    disk,
+		MinFree: folder.floor(o.cacheMinFree),
 		Log:     log,
 	})
 	if err != nil {

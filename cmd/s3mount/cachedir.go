@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -75,6 +76,36 @@ func cacheError(dir string, err error) error {
 
 // Close unlocks the folder; what is cached stays for the next mount.
 func (c *cacheFolder) Close() { c.lock.Close() }
+
+// folderOwner is what a mount writes into its folder for s3mount cache.
+type folderOwner struct {
+	Remote string `json:"remote"`
+	Dir    string `json:"mountpoint"`
+}
+
+const ownerFile = "mount.json"
+
+// describe notes what the folder is for. Without that, s3mount cache shows less.
+func (c *cacheFolder) describe(o folderOwner) error {
+	b, err := json.Marshal(o)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(c.path, ownerFile), append(b, '\n'), 0o600)
+}
+
+// floorShare is the part of a disk that the default floor takes at most: one in so many.
+const floorShare = 20
+
+// floor is how much free space the cache leaves on the folder's disk, of which want were
+// asked for. On a small disk that would be no cache at all.
+func (c *cacheFolder) floor(want size) int64 {
+	var st unix.Statfs_t
+	if err := unix.Statfs(c.path, &st); err != nil {
+		return int64(want)
+	}
+	return min(int64(want), int64(st.Blocks)*st.Frsize/floorShare)
+}
 
 // probe finds out whether the folder's disk takes data at all.
 func (c *cacheFolder) probe() error {

@@ -9,6 +9,7 @@ func fileCommands(g *globals) []*cobra.Command {
 		newMkdirCmd(g), newRmdirCmd(g),
 		newCopyCmd(g), newSyncCmd(g), newCheckCmd(g),
 		newCatCmd(g), newDeleteCmd(g), newPurgeCmd(g), newTouchCmd(g), newRestoreCmd(g),
+		newCacheCmd(g),
 		newVersionCmd(g), newManCmd(g),
 	}
 }

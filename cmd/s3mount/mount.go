@@ -163,6 +163,9 @@ func (g *globals) start(ctx context.Context, bucket *s3remote.Bucket, name, dir 
 		l.session.close(nil)
 		return nil, err
 	}
+	if err := l.folder.describe(folderOwner{Remote: name, Dir: l.dir}); err != nil {
+		log.Warn("s3mount cache will not know what this mount's folder is for", "dir", l.folder.path, "err", err)
+	}
 	if l.server, err = fusefs.Mount(l.dir, l.fuseOptions(name, o)); err != nil {
 		err = errors.Join(err, l.close(ctx))
 		l.session.close(nil)

@@ -25,6 +25,7 @@ type mountOptions struct {
 	retryFor     time.Duration
 	memory       size
 	cacheSize    size
+	cacheMinFree size
 	cacheDir     string
 	profiles     profiles
 }
@@ -34,7 +35,7 @@ func defaultMountOptions(getenv func(string) string) mountOptions {
 		uid: uint32(os.Geteuid()), gid: uint32(os.Getegid()),
 		fileMode: 0o644, dirMode: 0o755,
 		dirCacheTime: 10 * time.Second, attrTimeout: time.Second, retryFor: 2 * time.Minute,
-		memory: 256 << 20, cacheSize: 10 << 30, cacheDir: defaultCacheDir(getenv),
+		memory: 256 << 20, cacheSize: 10 << 30, cacheMinFree: 1 << 30, cacheDir: defaultCacheDir(getenv),
 	}
 }
 
@@ -63,6 +64,7 @@ func (o *mountOptions) addFlags(f *pflag.FlagSet) {
 	f.DurationVar(&o.retryFor, "retry-for", o.retryFor, "how long a request that fails is repeated before the operation fails")
 	f.Var(&o.memory, "memory", "limit of memory for blocks, listings and requests")
 	f.Var(&o.cacheSize, "cache-size", "limit of local disk for cached blocks and for files being written")
+	f.Var(&o.cacheMinFree, "cache-min-free", "free space that the cache leaves on its disk, at most a twentieth of the disk")
 	f.StringVar(&o.cacheDir, "cache-dir", o.cacheDir, "`DIR` for cached blocks and files being written")
 	o.profiles.addFlags(f)
 }
