@@ -1,108 +1,160 @@
 package objcache
 
 const (
-	// growth is how much may be loaded ahead per byte that was read in order: what is
-	// wasted when the reader stops is at most that much, and a long read is at full
-	// speed after a few round trips.
-	growth = 4
-	// A read may be this far, in bytes, from where it is expected and still count as in
-	// order: four times its length, within bounds. The kernel sends several requests at
-	// once, and they come in any order.
-	minSlack = 128 << 10
-	maxSlack = 4 << 20
+	// A GET ahead has this many blocks, as far as its length is worthwhile.
+	minRunBlocks = 2
+	maxRunBlocks = 32
+	// maxParts bounds the GETs that a window is loaded by.
+	maxParts = 24
+	// margin is how many times more is loaded ahead than is read while a GET takes.
+	margin = 2
+	// knownBlocks is how many blocks another reader must have read in order until this
+	// one takes for known what is there.
+	knownBlocks = 32
 )
 
-// stream watches the reads of a Reader for order. Cache.mu guards it.
-type stream struct {
-	reads    int
-	bytes    int64 // read in order since the last jump
-	next     int64 // the offset behind the farthest of them
-	frontier int64 // index of the first block that was not considered for loading ahead
-}
-
-// note counts a read of n bytes at off. It returns false if the read is a jump; the
-// stream starts anew then.
-func (s *stream) note(off, n int64) bool {
-	slack := min(max(4*n, minSlack), maxSlack)
-	if s.reads > 0 && (off > s.next+slack || off+n < s.next-slack) {
-		*s = stream{reads: 1, bytes: n, next: off + n}
-		return false
-	}
-	s.reads++
-	if s.reads == 1 || off+n > s.next {
-		s.bytes += n
-		s.next = off + n
-	}
-	return true
-}
-
-// loadAheadLocked starts loads so that r has as much ahead of it as its reading in
-// order so far deserves and its share of the memory permits. The first read has none
-// yet. The window is loaded in runs that let all GETs work at it at the same time.
-func (c *Cache) loadAheadLocked(r *Reader) {
-	s := &r.stream
-	if r.closed || c.mu.closed || s.reads < 2 || s.bytes < c.blockSize/growth {
+// loadAheadLocked starts loads so that s has as much ahead of it as its reading in
+// order so far deserves, its pace needs and the reader's share of the memory permits.
+func (c *Cache) loadAheadLocked(s *stream) {
+	if s.r.closed || c.mu.closed || s.dir == 0 && s.step == 0 {
 		return
 	}
 	c.expireAheadLocked()
-	window := min(s.bytes*growth, c.shareLocked(r)) / c.blockSize // blocks
-	total := ceilDiv(r.v.size, c.blockSize)
-	first := ceilDiv(s.next, c.blockSize)
-	target := min(first+window, total)
-	run := min(max(window/int64(c.o.MaxFetches), 1), max(maxRun/c.blockSize, 1))
-	s.frontier = max(s.frontier, first)
-	for s.frontier < target {
-		left := target - s.frontier
-		if left < run && target < total && s.frontier-first > window/2 {
-			return // wait until a whole run fits
+	window, run := c.windowLocked(s)
+	switch {
+	case s.step != 0:
+		c.stepsAheadLocked(s, window)
+	case s.dir > 0:
+		c.upAheadLocked(s, window, run)
+	default:
+		c.downAheadLocked(s, window, run)
+	}
+}
+
+// windowLocked returns how many bytes s should have ahead of it, and how many of them a
+// GET should bring: enough that none is waited for at the pace of the reader.
+func (c *Cache) windowLocked(s *stream) (window, run int64) {
+	window = min(s.bytes*growth, c.shareLocked(s.r))
+	m := &c.mu.meter
+	longest := min(max(m.worthwhile(), minRunBlocks*c.blockSize), maxRunBlocks*c.blockSize)
+	run = min(max(window/maxParts, minRunBlocks*c.blockSize), longest)
+	if s.pace.rate > 0 {
+		need := int64(margin*s.pace.rate*m.take(run)) + run
+		window = min(window, max(need, 2*minRunBlocks*c.blockSize))
+	}
+	run -= run % c.blockSize
+	return window, max(run, c.blockSize)
+}
+
+// upAheadLocked loads ahead of a reader that goes upwards, in runs that end with blocks.
+func (c *Cache) upAheadLocked(s *stream, window, run int64) {
+	v := s.r.v
+	s.front = max(s.front, s.next)
+	target := min(s.next+window, v.size, c.knownLocked(s))
+	for s.front < target {
+		end := (s.front/c.blockSize)*c.blockSize + run
+		if end > target && target < v.size {
+			if s.front > s.next+window/2 {
+				return // wait until a whole run fits
+			}
+			end = ceilDiv(target, c.blockSize) * c.blockSize
 		}
-		n := c.loadRunLocked(r, s.frontier, min(run, left))
-		if n == 0 {
+		done := c.loadRunLocked(s, s.front, min(end, v.size))
+		if done == s.front {
 			return
 		}
-		s.frontier += n
+		s.front = done
 	}
 }
 
-// loadRunLocked starts to load up to n blocks from index on ahead of r. It returns how
-// many blocks need no more care: those that it loads, or one that is there already.
-func (c *Cache) loadRunLocked(r *Reader, index, n int64) int64 {
-	if r.v.blocks[index] != nil {
-		return 1
+// knownLocked returns where another reader of the version has begun to read in order,
+// above where s is. What comes there may well not be read again by s.
+func (c *Cache) knownLocked(s *stream) int64 {
+	known := s.r.v.size
+	for r := range s.r.v.readers {
+		if r == s.r {
+			continue
+		}
+		for _, other := range r.streams {
+			if other.dir > 0 && other.begin > s.next && other.bytes >= knownBlocks*c.blockSize {
+				known = min(known, other.begin)
+			}
+		}
+	}
+	return known
+}
+
+// downAheadLocked loads ahead of a reader that goes downwards.
+func (c *Cache) downAheadLocked(s *stream, window, run int64) {
+	s.front = min(s.front, s.lo)
+	target := max(s.lo-window, 0)
+	for s.front > target {
+		start := ceilDiv(s.front, c.blockSize)*c.blockSize - run
+		if start < target && target > 0 {
+			if s.front < s.lo-window/2 {
+				return
+			}
+			start = target / c.blockSize * c.blockSize
+		}
+		start = max(start, 0)
+		for end := s.front; start < end; {
+			done := c.loadRunLocked(s, start, end)
+			if done == start {
+				return
+			}
+			start = done
+		}
+		s.front = max(ceilDiv(s.front, c.blockSize)*c.blockSize-run, 0)
+	}
+}
+
+// stepsAheadLocked loads the next steps, each by a GET of its own.
+func (c *Cache) stepsAheadLocked(s *stream, window int64) {
+	n := s.next - s.lo
+	for i := min(max(window/n, 1), int64(c.o.MaxFetches)); i > 0; i-- {
+		if (s.front-s.lo)/s.step > i || s.front < 0 || s.front >= s.r.v.size {
+			return
+		}
+		if (s.front-s.lo)/s.step < 1 {
+			s.front = s.lo + s.step
+			continue
+		}
+		end := min(s.front+n, s.r.v.size)
+		for off := s.front; off < end; {
+			done := c.loadRunLocked(s, off, end)
+			if done == off {
+				return
+			}
+			off = done
+		}
+		s.front += s.step
+	}
+}
+
+// loadRunLocked starts to load what is missing from off to end ahead of s, up to what
+// is there. It returns up to where nothing needs care any more.
+func (c *Cache) loadRunLocked(s *stream, off, end int64) int64 {
+	v := s.r.v
+	if b := v.blocks[off/c.blockSize]; b != nil {
+		lo := int(off % c.blockSize)
+		if n := c.run(b, b.valid|b.coming, lo); n > 0 {
+			return min(off+int64(n), end)
+		}
 	}
 	if !c.trySlot() {
-		return 0
+		return off
 	}
-	l := c.newLoad(r.v)
-	l.slot, l.owner = true, r
-	for i := index; i < index+n && r.v.blocks[i] == nil; i++ {
-		buf := c.aheadBufferLocked(c.blockLen(r.v, i), r)
-		if buf == nil {
-			break
-		}
-		l.blocks = append(l.blocks, c.newBlockLocked(r.v, i, buf, r))
-	}
-	if len(l.blocks) == 0 {
+	l := c.newLoad(v)
+	l.slot, l.owner = true, s
+	done := c.claimRunLocked(l, off, end, func(n int) []byte { return c.aheadBufferLocked(n, s.r) })
+	if len(l.pieces) == 0 {
 		l.cancel()
 		c.freeSlot()
-		return 0
+		return off
 	}
-	r.loads[l] = struct{}{}
+	s.loads[l] = struct{}{}
 	c.startLocked(l)
-	return int64(len(l.blocks))
-}
-
-// abandonLocked gives up what was loaded ahead of r: ready blocks are the next to be
-// evicted, and loads end unless somebody waits for one of their blocks.
-func (r *Reader) abandonLocked() {
-	c := r.c
-	for l := range r.loads {
-		l.abandoned = true
-		c.killUnwantedLocked(l)
-	}
-	for b := range r.ahead {
-		c.giveUpLocked(b)
-	}
+	return done
 }
 
 // ceilDiv returns a/b rounded up, for a ≥ 0; no a overflows.

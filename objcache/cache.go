@@ -40,7 +40,8 @@ type Options struct {
 	// Log gets what goes wrong without failing a read; nil: nothing is logged.
 	Log *slog.Logger
 	// BlockSize is the unit of caching in bytes, a power of two from 4 KiB to 64 MiB;
-	// 0: 1 MiB. What is on disk in another block size is forgotten.
+	// 0: 256 KiB. What is on disk in another block size is forgotten. Memory holds parts
+	// of blocks, too, in units of 4 KiB or a 64th of the block.
 	BlockSize int
 	// MaxFetches bounds the GETs at a time; 0: 32.
 	MaxFetches int
@@ -51,7 +52,7 @@ type Options struct {
 
 const (
 	defaultMemory       = 128 << 20
-	defaultBlockSize    = 1 << 20
+	defaultBlockSize    = 256 << 10
 	defaultMaxFetches   = 32
 	defaultFetchTimeout = 5 * time.Minute
 	// maxRun bounds the bytes of one GET: long enough to make the first byte's latency
@@ -101,6 +102,7 @@ func (o *Options) validate() error {
 type Cache struct {
 	o         Options
 	blockSize int64
+	unit      int64      // parts of blocks are of this many bytes, or multiples
 	disk      *diskCache // nil: no disk cache
 	// slots holds one token per running GET. A demanded load waits to send; a load
 	// ahead only takes a slot that is free, so it never delays a demanded one.
@@ -123,6 +125,7 @@ type Cache struct {
 		// What readers hold ahead: bytes in all, and who has some.
 		held    int64
 		holders map[*Reader]struct{}
+		meter   meter
 		stats   Stats
 	}
 }
@@ -151,6 +154,8 @@ func newCache(o Options, alloc func(int) []byte, free func([]byte)) (*Cache, err
 		return nil, err
 	}
 	c := &Cache{o: o, blockSize: int64(o.BlockSize), slots: make(chan struct{}, o.MaxFetches)}
+	c.unit = max(minBuffer, c.blockSize/maxUnits)
+	c.mu.meter = meter{latency: firstLatency, rate: firstRate}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.mu.versions = make(map[object.ID]*version)
 	c.mu.holders = make(map[*Reader]struct{})
@@ -171,11 +176,11 @@ func newCache(o Options, alloc func(int) []byte, free func([]byte)) (*Cache, err
 // Reader returns a reader of one version whose size in bytes is known. It costs no
 // request; a version that is not there shows when it is read. The caller closes it.
 func (c *Cache) Reader(id object.ID, size int64) *Reader {
-	r := &Reader{c: c, ahead: make(map[*block]struct{}), loads: make(map[*load]struct{})}
+	r := &Reader{c: c}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r.v = c.versionLocked(id, max(size, 0))
-	r.v.readers++
+	r.v.readers[r] = struct{}{}
 	return r
 }
 

@@ -161,8 +161,8 @@ func closeAndCheck(t testing.TB, c *Cache, s *store) {
 		t.Errorf("after Close: %d bytes held by %d readers, %d slots", c.mu.held, len(c.mu.holders), len(c.slots))
 	}
 	for id, v := range c.mu.versions {
-		if v.readers == 0 || len(v.blocks) != 0 {
-			t.Errorf("after Close: version %v has %d readers, %d blocks", id, v.readers, len(v.blocks))
+		if len(v.readers) == 0 || len(v.blocks) != 0 {
+			t.Errorf("after Close: version %v has %d readers, %d blocks", id, len(v.readers), len(v.blocks))
 		}
 	}
 	c.mu.Unlock()
@@ -258,7 +258,7 @@ func settled(t testing.TB, c *Cache) {
 		defer c.mu.Unlock()
 		for _, v := range c.mu.versions {
 			for _, b := range v.blocks {
-				if !b.ready {
+				if len(b.pieces) > 0 {
 					return false
 				}
 			}

@@ -4,22 +4,23 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/s3mount/s3mount/object"
 )
 
-// load brings adjacent blocks of a version into memory, in order, from disk and by
+// load brings adjacent bytes of a version into memory, in order, from disk and by
 // GETs. One goroutine runs it.
 type load struct {
 	v      *version
-	blocks []*block
-	owner  *Reader // whose load ahead it is; nil for a demanded one
+	pieces []*piece
+	owner  *stream // whose load ahead it is; nil for a demanded one
 	slot   bool    // it holds a slot; only its goroutine looks at it once started
 	ctx    context.Context
 	cancel context.CancelFunc
 
 	// Cache.mu guards these.
-	next      int  // the first of blocks that is neither ready nor failed
+	next      int  // the first of pieces that is not settled
 	abandoned bool // the owner does not want it any more
 	dead      bool // nobody wants the rest
 }
@@ -30,27 +31,74 @@ func (c *Cache) newLoad(v *version) *load {
 	return l
 }
 
-// demandLocked starts to load the blocks from first to last that are missing and
-// adjacent, as far as one GET goes and there is memory. It returns the first, nil if
-// there is no buffer even for that.
-func (c *Cache) demandLocked(v *version, first, last int64) *block {
-	limit := max(min(maxRun, c.o.Memory/4)/c.blockSize, 1)
-	last = min(last, first+limit-1)
-	var blocks []*block
-	for i := first; i <= last && v.blocks[i] == nil; i++ {
-		buf := c.demandBufferLocked(c.blockLen(v, i))
-		if buf == nil {
-			break
+// maxVisits is how many reads find something missing in a block until all that is
+// missing is loaded: who comes again and again is likely to want the rest, and only
+// whole blocks go to disk.
+const maxVisits = 3
+
+// demandLocked starts to load what is missing from off to end, up to the first byte
+// that is there or coming, as far as one GET goes and there is memory. It returns the
+// first piece, nil if there is no buffer even for that.
+func (c *Cache) demandLocked(v *version, off, end int64) *piece {
+	limit := max(min(maxRun, c.o.Memory/4), c.blockSize)
+	end = min(end, off-off%c.blockSize+limit)
+	if b := v.blocks[off/c.blockSize]; b != nil {
+		if b.visits++; b.visits >= maxVisits {
+			off, end = c.gapLocked(b, off, end)
 		}
-		blocks = append(blocks, c.newBlockLocked(v, i, buf, nil))
-	}
-	if len(blocks) == 0 {
-		return nil
 	}
 	l := c.newLoad(v)
-	l.blocks = blocks
+	c.claimRunLocked(l, off, end, c.demandBufferLocked)
+	if len(l.pieces) == 0 {
+		l.cancel()
+		return nil
+	}
 	c.startLocked(l)
-	return blocks[0]
+	return l.pieces[0]
+}
+
+// gapLocked widens what is asked for to all that is missing around off in the block b.
+func (c *Cache) gapLocked(b *block, off, end int64) (int64, int64) {
+	start := b.index * c.blockSize
+	missing := ^(b.valid | b.coming)
+	lo := int(off - start)
+	end = max(end, off+int64(c.run(b, missing, lo)))
+	lo -= lo % int(c.unit)
+	for lo > 0 && c.run(b, missing, lo-int(c.unit)) > 0 {
+		lo -= int(c.unit)
+	}
+	return start + int64(lo), end
+}
+
+// claimRunLocked gives l the pieces from off to end, up to the first byte that is there
+// or coming, or a block that buffer has no memory for. It returns where that is.
+func (c *Cache) claimRunLocked(l *load, off, end int64, buffer func(n int) []byte) int64 {
+	for off < end {
+		index := off / c.blockSize
+		start := index * c.blockSize
+		b := l.v.blocks[index]
+		if b == nil {
+			buf := buffer(c.blockLen(l.v, index))
+			if buf == nil {
+				return off
+			}
+			b = c.newBlockLocked(l.v, index, buf, l.owner)
+		}
+		lo := int(off - start)
+		lo -= lo % int(c.unit)
+		n := c.run(b, ^(b.valid | b.coming), lo)
+		if n == 0 {
+			return off
+		}
+		most := int(min(ceilDiv(end-start, c.unit)*c.unit, int64(len(b.buf))))
+		hi := min(most, lo+n)
+		l.pieces = append(l.pieces, c.claimLocked(b, lo, hi))
+		off = start + int64(hi)
+		if hi < most {
+			return off
+		}
+	}
+	return off
 }
 
 // startLocked runs l. The cache must not be closed.
@@ -62,30 +110,34 @@ func (c *Cache) startLocked(l *load) {
 	}()
 }
 
-// fill loads the blocks of l. On an error those that are ready stay so.
+// fill loads the pieces of l. On an error those that are settled stay so.
 func (c *Cache) fill(l *load) error {
 	s := c.session(l.v)
 	defer s.close()
-	for i := 0; i < len(l.blocks); {
-		b := l.blocks[i]
-		if s.read(b.index, b.buf) {
-			if !c.settle(l, b, false) {
+	for i := 0; i < len(l.pieces); {
+		p := l.pieces[i]
+		if c.takesAll(p) && s.read(p.b.index, p.b.buf) {
+			if !c.settle(l, p, false) {
 				return context.Canceled
 			}
 			i++
 			continue
 		}
 		n := 1
-		for i+n < len(l.blocks) && !s.has(l.blocks[i+n].index) {
+		for i+n < len(l.pieces) && !(c.takesAll(l.pieces[i+n]) && s.has(l.pieces[i+n].b.index)) {
 			n++
 		}
-		if err := c.fetch(l, l.blocks[i:i+n]); err != nil {
+		if err := c.fetch(l, l.pieces[i:i+n]); err != nil {
 			return err
 		}
 		i += n
 	}
 	return nil
 }
+
+// takesAll reports whether p is of a whole block. Only the goroutine of p's load asks,
+// which alone changes that.
+func (c *Cache) takesAll(p *piece) bool { return p.lo == 0 && p.hi == len(p.b.buf) }
 
 // session opens what the disk has of v; nil, which works too, if that is nothing.
 func (c *Cache) session(v *version) *session {
@@ -95,32 +147,49 @@ func (c *Cache) session(v *version) *session {
 	return c.disk.open(v.name, v.size)
 }
 
-// fetch loads adjacent blocks of l by one GET, and hands each one out when it is whole.
-func (c *Cache) fetch(l *load, blocks []*block) error {
+// fetch loads adjacent pieces of l by one GET, and hands each one out when it is whole.
+func (c *Cache) fetch(l *load, pieces []*piece) error {
 	if !l.slot {
 		if err := c.takeSlot(l.ctx); err != nil {
 			return err
 		}
 		l.slot = true
 	}
-	r := object.Range{Off: blocks[0].index * c.blockSize}
-	for _, b := range blocks {
-		r.Len += int64(len(b.buf))
-	}
+	r := c.rangeOf(pieces)
+	began := time.Now()
 	body, err := c.get(l.ctx, l.v.id, r)
 	if err != nil {
 		return err
 	}
 	defer body.Close()
-	for i, b := range blocks {
-		if err := readFull(body, b.buf, i == len(blocks)-1); err != nil {
-			return fmt.Errorf("block %d: %w", b.index, err)
+	answered := time.Now()
+	for i, p := range pieces {
+		if err := readFull(body, p.b.buf[p.lo:p.hi], i == len(pieces)-1); err != nil {
+			return fmt.Errorf("block %d: %w", p.b.index, err)
 		}
-		if !c.settle(l, b, true) {
+		if i == len(pieces)-1 {
+			c.learn(answered.Sub(began), time.Since(answered), r.Len)
+		}
+		if !c.settle(l, p, true) {
 			return context.Canceled
 		}
 	}
 	return nil
+}
+
+// rangeOf makes the pieces what is wanted of them, and returns the bytes they span.
+func (c *Cache) rangeOf(pieces []*piece) object.Range {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := object.Range{}
+	for i, p := range pieces {
+		c.narrowLocked(p)
+		if i == 0 {
+			r.Off = p.b.index*c.blockSize + int64(p.lo)
+		}
+		r.Len += int64(p.hi - p.lo)
+	}
+	return r
 }
 
 func (c *Cache) get(ctx context.Context, id object.ID, r object.Range) (io.ReadCloser, error) {
@@ -158,44 +227,47 @@ func shortBody(err error) error {
 	return err
 }
 
-// settle publishes b, the next block of l, and returns whether the rest is wanted.
-func (c *Cache) settle(l *load, b *block, fetched bool) bool {
+// settle publishes p, the next piece of l, and returns whether the rest is wanted.
+func (c *Cache) settle(l *load, p *piece, fetched bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l.next++
+	b := p.b
+	b.refs++ // until it is offered
+	c.settleLocked(p, nil)
 	if fetched {
-		c.mu.stats.FetchedByte += int64(len(b.buf))
-		if l.v.onDisk.Load() && !b.gone && c.disk.offer(b) {
+		c.mu.stats.FetchedByte += int64(p.hi - p.lo)
+		if c.whole(b) && l.v.onDisk.Load() && !b.gone && c.disk.offer(b) {
 			b.refs++
 		}
 	} else {
 		c.mu.stats.DiskBlocks++
 	}
-	c.readyLocked(b)
+	c.unpinLocked(b)
 	c.killUnwantedLocked(l)
 	return !l.dead
 }
 
-// killUnwantedLocked ends l if it was abandoned and nobody waits for what is left. Its
-// blocks are forgotten at once, so that nobody starts to wait for them.
+// killUnwantedLocked ends l if it was abandoned and nobody waits for what is left. The
+// blocks of that are forgotten at once, since l may still write into them.
 func (c *Cache) killUnwantedLocked(l *load) {
 	if !l.abandoned || l.dead {
 		return
 	}
-	rest := l.blocks[l.next:]
-	for _, b := range rest {
-		if b.refs > 0 {
+	rest := l.pieces[l.next:]
+	for _, p := range rest {
+		if p.waiters > 0 {
 			return
 		}
 	}
 	l.dead = true
 	l.cancel()
-	for _, b := range rest {
-		c.forgetLocked(b)
+	for _, p := range rest {
+		c.forgetLocked(p.b)
 	}
 }
 
-// finish ends l: err reaches those who wait for what is not ready. The load-ahead of
+// finish ends l: err reaches those who wait for what is not there. The load-ahead of
 // its owner goes on, or starts small again after an error.
 func (c *Cache) finish(l *load, err error) {
 	l.cancel()
@@ -207,20 +279,20 @@ func (c *Cache) finish(l *load, err error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, b := range l.blocks[l.next:] {
-		c.failLocked(b, err)
+	for _, p := range l.pieces[l.next:] {
+		c.settleLocked(p, err)
 	}
-	r := l.owner
-	if r == nil {
+	s := l.owner
+	if s == nil {
 		return
 	}
-	delete(r.loads, l)
+	delete(s.loads, l)
 	switch {
 	case l.abandoned:
 	case err != nil:
-		r.stream.bytes = 0
+		s.bytes = 0
 	default:
-		c.loadAheadLocked(r)
+		c.loadAheadLocked(s)
 	}
 }
 

@@ -86,7 +86,7 @@ func (c *Cache) expireAheadLocked() {
 // giveUpLocked ends that b is kept for its owner.
 func (c *Cache) giveUpLocked(b *block) {
 	c.disownLocked(b)
-	if b.ready && !b.gone {
+	if b.list != nil {
 		c.listLocked(b, c.mu.cold)
 	}
 }
@@ -103,11 +103,31 @@ func (c *Cache) trimLocked(r *Reader) bool {
 	if most == nil || most.held <= c.shareLocked(r) {
 		return false
 	}
-	b := most.v.blocks[most.stream.frontier-1]
-	if b == nil || b.owner != most || !b.ready || b.refs > 0 {
+	for _, s := range most.streams {
+		if c.cutLocked(s) {
+			return true
+		}
+	}
+	return false
+}
+
+// cutLocked forgets the farthest block that was loaded ahead for s.
+func (c *Cache) cutLocked(s *stream) bool {
+	if len(s.ahead) == 0 || s.front == 0 && s.dir > 0 {
 		return false
 	}
-	most.stream.frontier--
+	index := s.front / c.blockSize
+	if s.dir > 0 && s.step == 0 {
+		index = (s.front - 1) / c.blockSize
+	}
+	b := s.r.v.blocks[index]
+	if b == nil || b.owner != s || b.refs > 0 {
+		return false
+	}
+	s.front = index * c.blockSize
+	if s.dir < 0 {
+		s.front += int64(len(b.buf))
+	}
 	c.forgetLocked(b)
 	return true
 }

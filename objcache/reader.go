@@ -14,94 +14,150 @@ type Reader struct {
 	v *version
 
 	// Cache.mu guards the rest.
-	closed bool
-	stream stream
-	held   int64               // bytes of buffers in ahead
-	ahead  map[*block]struct{} // loaded ahead for this reader, loading ones too; not read yet
-	loads  map[*load]struct{}  // those that are under way for ahead
+	closed  bool
+	held    int64 // bytes of buffers in the streams' ahead
+	streams []*stream
+	reads   int // so far
+	// The last read, its distance from the one before, and how often in a row that was
+	// the same.
+	lastOff, lastLen, lastStep int64
+	steps                      int
 }
 
 // ReadAt fills p from off on. It returns fewer bytes than len(p) only with an error:
 // io.EOF at the end of the object, else an *object.Error; the bytes before it are
 // valid. When ctx ends it returns at once, and what it waited for is still loaded.
 func (r *Reader) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	n := 0
+	err := r.each(ctx, p, off, func(b *block, part []byte) {
+		n += len(part)
+		if b != nil {
+			copy(p[n-len(part):], part)
+			r.c.unpin(b)
+		}
+	})
+	return n, err
+}
+
+// each calls yield with the bytes of the object from off on, as many as p has. They are
+// part of the pinned block b, which yield lets go of; or, if b is nil, there was no
+// memory for blocks, and they are at their place in p.
+func (r *Reader) each(ctx context.Context, p []byte, off int64, yield func(b *block, part []byte)) error {
 	if off < 0 {
-		return 0, object.Errorf(object.KindInvalid, "read", r.v.id.Key, "negative offset %d", off)
+		return object.Errorf(object.KindInvalid, "read", r.v.id.Key, "negative offset %d", off)
 	}
 	if len(p) == 0 {
-		return 0, nil
+		return nil
 	}
 	if off >= r.v.size {
-		return 0, io.EOF
+		return io.EOF
 	}
 	want := int(min(int64(len(p)), r.v.size-off))
-	n := 0
-	for n < want {
-		m, err := r.readSome(ctx, p[n:want], off+int64(n), n == 0)
-		n += m
-		if err != nil {
-			return n, readError(r.v.id.Key, err)
+	for n := 0; n < want; {
+		at := off + int64(n)
+		b, m, err := r.await(ctx, at, want-n, n == 0)
+		if err == nil && b == nil {
+			m, err = r.c.direct(ctx, r.v, p[n:want], at)
 		}
+		if err != nil {
+			return readError(r.v.id.Key, err)
+		}
+		if b != nil {
+			lo := int(at % r.c.blockSize)
+			yield(b, b.buf[lo:lo+m])
+		} else {
+			yield(nil, p[n:n+m])
+		}
+		n += m
 	}
 	if want < len(p) {
-		return n, io.EOF
+		return io.EOF
 	}
-	return n, nil
+	return nil
 }
 
-// readSome reads into p what the block at off has of it, or all of p if there is no
-// memory for blocks.
-func (r *Reader) readSome(ctx context.Context, p []byte, off int64, first bool) (int, error) {
-	b, ready, err := r.pin(off, len(p), first)
-	if err != nil {
-		return 0, err
-	}
-	if b == nil {
-		return r.c.direct(ctx, r.v, p, off)
-	}
-	defer r.c.unpin(b)
-	if !ready {
+// await returns the block at off, pinned, when it has bytes from there on, and how many
+// of the n that are wanted; nil if there is no memory for it.
+func (r *Reader) await(ctx context.Context, off int64, n int, first bool) (*block, int, error) {
+	c := r.c
+	for {
+		s, err := r.seek(off, n, first)
+		if err != nil || s.b == nil || s.n > 0 {
+			return s.b, s.n, err
+		}
 		select {
-		case <-b.done:
+		case <-s.done:
+			err = nil
 		case <-ctx.Done():
-			return 0, ctx.Err()
+			err = ctx.Err()
 		}
-		if b.err != nil { // not written after done is closed
-			return 0, b.err
+		c.mu.Lock()
+		s.p.waiters--
+		if err == nil {
+			err = s.p.err
 		}
+		if err == nil {
+			s.n = min(c.run(s.b, s.b.valid, int(off%c.blockSize)), n)
+		}
+		if s.n == 0 {
+			c.unpinLocked(s.b)
+		}
+		c.mu.Unlock()
+		if err != nil || s.n > 0 {
+			return s.b, s.n, err
+		}
+		first = false
 	}
-	return copy(p, b.buf[off-b.index*r.c.blockSize:]), nil
 }
 
-// pin finds the block at off, or begins to load it with its successors among the n
-// bytes that are wanted, and pins it; nil if there is no memory. The first pin of a
-// read also moves the read-ahead.
-func (r *Reader) pin(off int64, n int, first bool) (b *block, ready bool, err error) {
+// sought is where the byte at an offset is, or what to wait for.
+type sought struct {
+	b    *block // pinned; nil: no memory for it
+	n    int    // how many bytes are there; 0: p has to come first
+	p    *piece
+	done chan struct{} // of p
+}
+
+// seek finds the byte at off, or begins to load it with what is missing of the n bytes
+// behind it. The first seek of a read also moves the read-ahead.
+func (r *Reader) seek(off int64, n int, first bool) (s sought, err error) {
 	c := r.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.mu.closed {
-		return nil, false, object.Errorf(object.KindCanceled, "read", r.v.id.Key, "%w", errClosed)
+		return s, object.Errorf(object.KindCanceled, "read", r.v.id.Key, "%w", errClosed)
 	}
 	if r.closed {
-		return nil, false, object.Errorf(object.KindBadHandle, "read", r.v.id.Key, "the reader is closed")
+		return s, object.Errorf(object.KindBadHandle, "read", r.v.id.Key, "the reader is closed")
 	}
-	if first && !r.stream.note(off, int64(n)) {
-		r.abandonLocked()
-	}
-	index := off / c.blockSize
-	b = r.v.blocks[index]
-	if b == nil {
-		b = c.demandLocked(r.v, index, (off+int64(n)-1)/c.blockSize)
-	}
-	if b != nil {
-		c.useLocked(b)
-		ready = b.ready
-	}
+	var st *stream
 	if first {
-		c.loadAheadLocked(r)
+		st = r.noteLocked(off, int64(n))
 	}
-	return b, ready, nil
+	lo := int(off % c.blockSize)
+	s.b = r.v.blocks[off/c.blockSize]
+	if s.b != nil {
+		s.n = min(c.run(s.b, s.b.valid, lo), n)
+		s.p = s.b.pieceLocked(lo)
+	}
+	if s.n == 0 && s.p == nil {
+		if s.p = c.demandLocked(r.v, off, off+int64(n)); s.p != nil {
+			s.b = s.p.b
+		} else {
+			s.b = nil
+		}
+	}
+	if s.b != nil {
+		c.useLocked(s.b)
+	}
+	if s.b != nil && s.n == 0 {
+		s.p.waiters++
+		s.done = s.p.done
+	}
+	if st != nil {
+		c.loadAheadLocked(st)
+	}
+	return s, nil
 }
 
 // Close gives up what was loaded ahead. Loads that another reader waits for go on.
@@ -114,7 +170,10 @@ func (r *Reader) Close() {
 		return
 	}
 	r.closed = true
-	r.abandonLocked()
-	r.v.readers--
+	for _, s := range r.streams {
+		s.abandonLocked()
+	}
+	r.streams = nil
+	delete(r.v.readers, r)
 	c.releaseVersionLocked(r.v)
 }

@@ -120,7 +120,7 @@ func TestWaiterLeavesAndTheFetchGoesOn(t *testing.T) {
 	defer r.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := r.ReadAt(ctx, make([]byte, 1), 0); !object.Is(err, object.KindCanceled) {
+	if _, err := r.ReadAt(ctx, make([]byte, testBlock), 0); !object.Is(err, object.KindCanceled) {
 		t.Fatalf("canceled read: %v", err)
 	}
 	close(gate)
@@ -153,7 +153,7 @@ func TestErrorsReachAllWaitersAndAreForgotten(t *testing.T) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		v := c.mu.versions[id]
-		return v != nil && v.blocks[0] != nil && v.blocks[0].refs == readers
+		return v != nil && v.blocks[0] != nil && len(v.blocks[0].pieces) == 1 && v.blocks[0].pieces[0].waiters == readers
 	})
 	close(gate)
 	for range readers {
