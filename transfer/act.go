@@ -6,8 +6,8 @@ import (
 	"github.com/s3mount/s3mount/object"
 )
 
-// check finds out what a pair's decision needs.
-func (r *runner) check(ctx context.Context, p Pair, work chan<- job) {
+// check finds out what a pair's decision needs, and hands the decision on.
+func (r *runner) check(ctx context.Context, p Pair, hand func(job)) {
 	if ctx.Err() != nil {
 		return
 	}
@@ -26,7 +26,7 @@ func (r *runner) check(ctx context.Context, p Pair, work chan<- job) {
 		r.fail(ctx, p, a)
 		return
 	}
-	r.hand(ctx, job{p, a}, work)
+	hand(job{p, a})
 }
 
 // resolve decides a pair, asking for what is needed.

@@ -12,7 +12,7 @@ type Options struct {
 	// Transfers is how many files are copied at a time. Zero: 8.
 	Transfers int
 	// Checkers is how many requests look for times, list folders and remove files at a
-	// time. Zero: 16.
+	// time. Transfers with nothing to copy look for times, too. Zero: 16.
 	Checkers int
 	// Filter chooses the files. Nil: all.
 	Filter *Filter

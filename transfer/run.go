@@ -155,31 +155,80 @@ func (r *runner) afresh(ctx context.Context, pairs []Pair) iter.Seq2[Pair, error
 }
 
 // pass plans and does one round: one goroutine plans, Checkers find out what a plan
-// needs, and Transfers act. All have ended when it returns.
+// needs, and Transfers act. Those that have nothing to act on check, too. All have ended
+// when it returns.
 func (r *runner) pass(ctx context.Context, pairs iter.Seq2[Pair, error]) {
-	checks := make(chan Pair, r.o.Checkers)
-	work := make(chan job, backlog)
-	var checking, acting sync.WaitGroup
+	l := line{checks: make(chan Pair, r.o.Checkers), work: make(chan job, backlog)}
+	var working sync.WaitGroup
 	for range r.o.Checkers {
-		checking.Go(func() {
-			for p := range checks {
-				r.check(ctx, p, work)
+		working.Go(func() {
+			for p := range l.checks {
+				r.check(ctx, p, func(j job) { r.hand(ctx, j, l.work) })
+				l.unchecked.Done()
 			}
 		})
 	}
 	for range r.o.Transfers {
-		acting.Go(func() {
-			for j := range work {
+		working.Go(func() { r.transferrer(ctx, &l) })
+	}
+	r.plan(ctx, pairs, &l)
+	close(l.checks)
+	l.unchecked.Wait()
+	r.o.Stats.listed.Store(true) // all work is known
+	close(l.work)
+	working.Wait()
+}
+
+// line is what workers wait at.
+type line struct {
+	checks    chan Pair
+	work      chan job
+	unchecked sync.WaitGroup // pairs in checks or being checked; only plan adds
+}
+
+// check hands a pair on to be checked.
+func (l *line) check(ctx context.Context, p Pair) {
+	l.unchecked.Add(1)
+	select {
+	case l.checks <- p:
+	case <-ctx.Done():
+		l.unchecked.Done()
+	}
+}
+
+// transferrer acts, and checks while there is nothing to act on. What comes of its own
+// checks it does itself: were it to wait for room in work, nobody might be left to make it.
+func (r *runner) transferrer(ctx context.Context, l *line) {
+	checks := l.checks
+	for {
+		select {
+		case j, ok := <-l.work:
+			if !ok {
+				return
+			}
+			r.act(ctx, j)
+			continue
+		default:
+		}
+		select {
+		case j, ok := <-l.work:
+			if !ok {
+				return
+			}
+			r.act(ctx, j)
+		case p, ok := <-checks:
+			if !ok {
+				checks = nil
+				continue
+			}
+			var todo []job
+			r.check(ctx, p, func(j job) { r.settle(j, func(j job) { todo = append(todo, j) }) })
+			l.unchecked.Done()
+			for _, j := range todo {
 				r.act(ctx, j)
 			}
-		})
+		}
 	}
-	r.plan(ctx, pairs, checks, work)
-	close(checks)
-	checking.Wait()
-	r.o.Stats.listed.Store(true) // all work is known
-	close(work)
-	acting.Wait()
 }
 
 // job is an action, and the pair that led to it.
@@ -189,7 +238,7 @@ type job struct {
 }
 
 // plan decides what can be decided at once and hands on the rest.
-func (r *runner) plan(ctx context.Context, pairs iter.Seq2[Pair, error], checks chan<- Pair, work chan<- job) {
+func (r *runner) plan(ctx context.Context, pairs iter.Seq2[Pair, error], l *line) {
 	for p, err := range pairs {
 		switch {
 		case err != nil:
@@ -203,7 +252,7 @@ func (r *runner) plan(ctx context.Context, pairs iter.Seq2[Pair, error], checks 
 		}
 		r.sawSrc = r.sawSrc || p.Src != nil
 		if r.o.Filter.needsTime() && (p.Src != nil || r.sync) {
-			send(ctx, checks, p)
+			l.check(ctx, p)
 			continue
 		}
 		p = r.choose(p)
@@ -212,10 +261,10 @@ func (r *runner) plan(ctx context.Context, pairs iter.Seq2[Pair, error], checks 
 		}
 		a, n := decide(p, &r.o, r.sync, known{})
 		if n != needNothing {
-			send(ctx, checks, p)
+			l.check(ctx, p)
 			continue
 		}
-		r.hand(ctx, job{p, a}, work)
+		r.hand(ctx, job{p, a}, l.work)
 	}
 }
 
@@ -256,6 +305,11 @@ func (r *runner) brokenEntry(p Pair) bool {
 
 // hand gives an action to whom it concerns.
 func (r *runner) hand(ctx context.Context, j job, work chan<- job) {
+	r.settle(j, func(j job) { send(ctx, work, j) })
+}
+
+// settle does what takes no transfer; act gets the rest.
+func (r *runner) settle(j job, act func(job)) {
 	switch j.a.Op {
 	case OpDelete:
 		r.mu.Lock()
@@ -273,7 +327,7 @@ func (r *runner) hand(ctx context.Context, j job, work chan<- job) {
 		if j.a.Op == OpCopy {
 			r.o.Stats.expect(j.a.Src.Size)
 		}
-		send(ctx, work, j)
+		act(j)
 	}
 }
 

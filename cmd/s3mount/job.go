@@ -30,7 +30,7 @@ type jobFlags struct {
 // The defaults are more than rclone's 4 transfers and 8 checkers: most of the time of a
 // request goes by in waiting.
 const (
-	defaultTransfers = 8
+	defaultTransfers = 16
 	defaultCheckers  = 32
 )
 

@@ -98,10 +98,10 @@ func (b *commandBench) setUp(ctx context.Context) (err error) {
 		return fmt.Errorf("go build: %w\n%s", err, said)
 	}
 	theirs := []string{"--transfers", "4", "--checkers", "8"}
-	ours := []string{"--transfers", "8", "--checkers", "32"}
+	ours := []string{"--transfers", "16", "--checkers", "32"}
 	b.contenders = []contender{
 		{"s3mount", binary, nil}, {"rclone", b.rclone, nil},
-		{"s3mount -4-8", binary, theirs}, {"rclone -8-32", b.rclone, ours},
+		{"s3mount -4-8", binary, theirs}, {"rclone -16-32", b.rclone, ours},
 	}
 	if b.fake, err = s3fake.New(s3fake.Options{Latency: b.latency, Bandwidth: b.bandwidth, RecallSums: true}); err != nil {
 		return err
