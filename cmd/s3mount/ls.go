@@ -28,7 +28,7 @@ func newLsCmd(g *globals) *cobra.Command {
 		Args:  arguments(0, "PATH"),
 		RunE: g.onFiles(&o, func(ctx context.Context, j *job, args []string) error {
 			return j.list(ctx, args[0], listed{depth: int(depth.n)}, func(_ *place, f transfer.File) error {
-				_, err := fmt.Fprintf(j.out, "%9d %s\n", f.Size, f.Path)
+				_, err := fmt.Fprintf(j.out, "%9d %s\n", f.Size, j.shown(f.Path))
 				return outputError(err)
 			})
 		}),
@@ -50,7 +50,7 @@ func newLslCmd(g *globals) *cobra.Command {
 		Args: arguments(0, "PATH"),
 		RunE: g.onFiles(&o, func(ctx context.Context, j *job, args []string) error {
 			return j.list(ctx, args[0], listed{depth: int(depth.n), times: true}, func(_ *place, f transfer.File) error {
-				_, err := fmt.Fprintf(j.out, "%9d %s %s\n", f.Size, when(f.ModTime, nanosForm), f.Path)
+				_, err := fmt.Fprintf(j.out, "%9d %s %s\n", f.Size, when(f.ModTime, nanosForm), j.shown(f.Path))
 				return outputError(err)
 			})
 		}),
@@ -82,7 +82,7 @@ func newLsdCmd(g *globals) *cobra.Command {
 				if !f.Dir {
 					return nil
 				}
-				_, err := fmt.Fprintf(j.out, "%12d %13s %9d %s\n", folderSize(p, f), when(f.ModTime, secondsForm), -1, f.Path)
+				_, err := fmt.Fprintf(j.out, "%12d %13s %9d %s\n", folderSize(p, f), when(f.ModTime, secondsForm), -1, j.shown(f.Path))
 				return outputError(err)
 			})
 		}),

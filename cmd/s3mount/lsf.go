@@ -112,6 +112,9 @@ func (j *job) lsf(ctx context.Context, arg string, o *lsfOptions) error {
 		if err != nil {
 			return err
 		}
+		for i := range cells {
+			cells[i] = j.shown(cells[i])
+		}
 		if table == nil {
 			_, err = fmt.Fprintln(j.out, strings.Join(cells, o.separator))
 			return outputError(err)

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/s3mount/s3mount/test/mounts"
 	"github.com/s3mount/s3mount/test/s3fake"
 	"github.com/s3mount/s3mount/test/servers"
 )
@@ -202,5 +203,27 @@ func TestSourceThatVanishes(t *testing.T) {
 	}
 	if _, ok := b.Get("old"); !ok {
 		t.Error("it was deleted")
+	}
+}
+
+// A key can't rewrite the screen; in a pipe it is printed as it is.
+func TestNamesThatSpeakToATerminal(t *testing.T) {
+	s := s3fake.Start(t, s3fake.Options{})
+	b := s.Bucket("bucket")
+	b.Put("dir\x1b[2J/a\x1b[31m\nb", nil, nil)
+	for _, args := range [][]string{{"ls"}, {"lsl"}, {"lsd"}, {"lsf", "-R", "--separator", "\t", "--format", "ps"}, {"lsf", "-R", "--csv"}} {
+		args = append(args, "test:bucket")
+		x := onTerminal(t, t.TempDir(), "xterm", append(args, "--config", mounts.Config(t, servers.Of(s)))...)
+		x.expect(`dir\x1b[2J`)
+		if code := x.end(); code != 0 {
+			t.Errorf("%q: exit code %d", args, code)
+		}
+		if strings.Contains(x.seen.String(), "\x1b") {
+			t.Errorf("%q writes %q", args, x.seen.String())
+		}
+		c, _ := commandOn(t, s, t.TempDir(), args...)
+		if out, err := c.Output(); err != nil || !bytes.Contains(out, []byte("dir\x1b[2J")) {
+			t.Errorf("%q in a pipe: %q, %v", args, out, err)
+		}
 	}
 }
