@@ -152,25 +152,6 @@ func TestInterruptedListingEndsAtOnce(t *testing.T) {
 	}
 }
 
-// Listings stream: a large one costs no more memory than a small one.
-func TestListingsOfManyKeysHoldFewOfThem(t *testing.T) {
-	s := s3fake.Start(t, s3fake.Options{})
-	b := s.Bucket("bucket")
-	b.AddVirtual(s3fake.Virtual{Prefix: "many/", N: 200_000, Size: 1})
-	c, stderr := commandOn(t, s, t.TempDir(), "ls", "test:bucket")
-	out, err := c.Output()
-	if err != nil {
-		t.Fatalf("%v: %s", err, stderr)
-	}
-	if n := bytes.Count(out, []byte("\n")); n != 200_000 {
-		t.Errorf("%d lines", n)
-	}
-	const most = 150 << 10 // KiB; 200,000 entries in memory alone are more
-	if peak := c.ProcessState.SysUsage().(*syscall.Rusage).Maxrss; peak > most {
-		t.Errorf("it took %d MiB of memory", peak>>10)
-	}
-}
-
 // The live display is drawn on a terminal, and gone at the end.
 func TestProgressOnATerminal(t *testing.T) {
 	s := s3fake.Start(t, s3fake.Options{})
