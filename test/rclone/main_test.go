@@ -31,19 +31,21 @@ type pair struct {
 	config string
 	home   string
 	bucket string
+	// patience is how long a command may take.
+	patience time.Duration
 }
 
 // newPair makes a pair on a store.
 func newPair(t *testing.T, s servers.Server) *pair {
 	t.Helper()
 	name, _ := mounts.NewBucket(t, s)
-	return &pair{t: t, config: mounts.Config(t, s), home: t.TempDir(), bucket: "test:" + name}
+	return &pair{t: t, config: mounts.Config(t, s), home: t.TempDir(), bucket: "test:" + name, patience: 2 * time.Minute}
 }
 
 // run runs one of the two in the pair's folder.
 func (p *pair) run(path string, args ...string) (stdout, stderr string, code int) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(p.t.Context(), p.patience)
 	defer cancel()
 	c := exec.CommandContext(ctx, path, append(args, "--config", p.config)...)
 	var out, problems bytes.Buffer
