@@ -108,8 +108,8 @@ func (r *runner) act(ctx context.Context, j job) {
 		r.done(j.a)
 		return
 	}
-	if j.a.Op == OpCopy && r.o.Immutable && j.pair.Dst != nil {
-		j.a.Err = object.Errorf(object.KindExists, "copy", j.a.Path, "it differs in the destination, where files are immutable")
+	if r.o.Immutable && j.pair.Dst != nil {
+		j.a.Err = object.Errorf(object.KindExists, j.a.Op.String(), j.a.Path, "it differs in the destination, where files are immutable")
 		r.finalFailure(j.a)
 		return
 	}

@@ -115,12 +115,15 @@ func (b *bucket) file(info object.Info) File {
 }
 
 func (b *bucket) Stat(ctx context.Context, path string) (File, error) {
-	if path == "" || strings.HasSuffix(path, "/") || !utf8.ValidString(path) || len(b.prefix+path) > maxKey {
+	if path == "" || !utf8.ValidString(path) || len(b.prefix+path) > maxKey {
 		return File{}, object.Errorf(object.KindNotFound, "stat", path, "")
 	}
 	info, err := b.store.Head(ctx, b.prefix+path)
 	if err != nil {
 		return File{}, err
+	}
+	if strings.HasSuffix(path, "/") && info.Size == 0 { // a folder's marker is no file
+		return File{}, object.Errorf(object.KindNotFound, "stat", path, "")
 	}
 	if info.Meta == nil {
 		info.Meta = object.Meta{}

@@ -120,6 +120,13 @@ func localError(op, path string, err error) error {
 	if errors.As(err, &known) {
 		return err
 	}
+	var link *os.LinkError
+	if errors.As(err, &link) {
+		if errors.Is(err, fs.ErrExist) { // package os says so of a file that is renamed onto a folder
+			return object.Errorf(object.KindIsDir, op, path, "a folder stands in its place")
+		}
+		err = link.Err // the partial file's name says nothing to anybody
+	}
 	kind := object.KindOther
 	for _, k := range localKinds {
 		if errors.Is(err, k.err) {
