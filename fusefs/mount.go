@@ -58,12 +58,14 @@ func Mount(dir string, o Options) (*Server, error) {
 		MaxBackground:           64,
 		MaxInflightRequestBytes: o.Memory,
 		IgnoreSecurityLabels:    true,
-		Debug:                   o.Debug,
-		Logger:                  slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
-		PanicHandler:            s.panicked,
-		DirectMount:             os.Geteuid() == 0,
-		DirectMountStrict:       os.Geteuid() == 0, // fusermount3 can't do more for root
-		DirectMountFlags:        syscall.MS_NOSUID | syscall.MS_NODEV,
+		// vfs says at each open whether the pages are right, and tells when they are not.
+		ExplicitDataCacheControl: true,
+		Debug:                    o.Debug,
+		Logger:                   slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+		PanicHandler:             s.panicked,
+		DirectMount:              os.Geteuid() == 0,
+		DirectMountStrict:        os.Geteuid() == 0, // fusermount3 can't do more for root
+		DirectMountFlags:         syscall.MS_NOSUID | syscall.MS_NODEV,
 	}
 	if o.ReadOnly {
 		mo.Options = append(mo.Options, "ro")

@@ -8,7 +8,7 @@ import (
 )
 
 // floorEvery is how often the cache looks whether others have filled its disk.
-const floorEvery = 10 * time.Second
+const floorEvery = 3 * time.Second
 
 // freeSpace returns what is free for this process on the disk of dir; false: not known.
 func freeSpace(dir string) (int64, bool) {

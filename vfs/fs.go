@@ -91,6 +91,7 @@ type FS struct {
 		renames  int // of folders
 		// lingering are inodes whose file was passed through and may still be mapped.
 		lingering map[*Inode]struct{}
+		sweeping  bool // a goroutine looks after them
 	}
 	root *Inode
 }

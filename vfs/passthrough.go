@@ -4,6 +4,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/s3mount/s3mount/objcache"
 	"github.com/s3mount/s3mount/object"
@@ -128,7 +129,6 @@ func (fs *FS) pass(h *Handle, id NodeID) {
 	if !may {
 		return
 	}
-	fs.sweepPassed()
 	w := fs.o.Cache.Whole(version, size)
 	if w == nil {
 		return
@@ -178,7 +178,12 @@ func (n *Inode) endPassing() {
 	}
 	if n.knownLocked(t.node) && !t.whole.Alone() { // a mapping keeps the kernel's reference
 		fs.tree.lingering[n] = struct{}{}
+		begin := !fs.tree.sweeping && fs.ctx.Err() == nil
+		fs.tree.sweeping = fs.tree.sweeping || begin
 		fs.tree.Unlock()
+		if begin {
+			fs.wg.Go(fs.sweepPassed)
+		}
 		return
 	}
 	n.t.through = nil
@@ -188,17 +193,36 @@ func (n *Inode) endPassing() {
 	t.whole.Close()
 }
 
-// sweepPassed ends the passing of files that were mapped when they were closed.
+// What lingers is looked at soon, since the kernel closes a file a moment after it tells
+// of that, then less and less often.
+const (
+	sweepFirst = 50 * time.Millisecond
+	sweepMost  = 10 * time.Second
+)
+
+// sweepPassed ends the passing of files that were in use when they were closed, once they
+// are not. It runs while there are any.
 func (fs *FS) sweepPassed() {
-	fs.tree.Lock()
-	left := slices.Collect(maps.Keys(fs.tree.lingering))
-	for _, n := range left {
-		n.t.pins++
-	}
-	fs.tree.Unlock()
-	for _, n := range left {
-		n.endPassing()
-		fs.unpin(n)
+	for pause := sweepFirst; ; pause = min(2*pause, sweepMost) {
+		select {
+		case <-fs.ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		fs.tree.Lock()
+		left := slices.Collect(maps.Keys(fs.tree.lingering))
+		for _, n := range left {
+			n.t.pins++
+		}
+		fs.tree.sweeping = len(left) > 0
+		fs.tree.Unlock()
+		if len(left) == 0 {
+			return
+		}
+		for _, n := range left {
+			n.endPassing()
+			fs.unpin(n)
+		}
 	}
 }
 

@@ -27,6 +27,12 @@ const memoryLimit = (256 + 64) << 20
 // and fails if that is over the limit.
 func peakMemory(t testing.TB, what string, m *mounts.Mount) {
 	t.Helper()
+	wantPeak(t, what, m, memoryLimit)
+}
+
+// wantPeak is peakMemory with a limit of its own, in bytes.
+func wantPeak(t testing.TB, what string, m *mounts.Mount, limit int64) {
+	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.PID()))
 	must(t, err)
 	for line := range strings.Lines(string(text)) {
@@ -37,8 +43,8 @@ func peakMemory(t testing.TB, what string, m *mounts.Mount) {
 		n, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(kb), "kB")), 10, 64)
 		must(t, err)
 		t.Logf("%s: at most %d MiB", what, n>>10)
-		if n<<10 > memoryLimit {
-			t.Errorf("%s: the process took %d MiB, the limit is %d", what, n>>10, memoryLimit>>20)
+		if n<<10 > limit {
+			t.Errorf("%s: the process took %d MiB, the limit is %d", what, n>>10, limit>>20)
 		}
 		return
 	}
