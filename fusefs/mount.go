@@ -60,12 +60,15 @@ func Mount(dir string, o Options) (*Server, error) {
 		IgnoreSecurityLabels:    true,
 		// vfs says at each open whether the pages are right, and tells when they are not.
 		ExplicitDataCacheControl: true,
-		Debug:                    o.Debug,
-		Logger:                   slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
-		PanicHandler:             s.panicked,
-		DirectMount:              os.Geteuid() == 0,
-		DirectMountStrict:        os.Geteuid() == 0, // fusermount3 can't do more for root
-		DirectMountFlags:         syscall.MS_NOSUID | syscall.MS_NODEV,
+		// Behind a folder's first names the kernel asks for attributes only if somebody
+		// looks at those of the first: ls costs nothing that ls -l needs.
+		ExtraCapabilities: fuse.CAP_READDIRPLUS_AUTO,
+		Debug:             o.Debug,
+		Logger:            slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+		PanicHandler:      s.panicked,
+		DirectMount:       os.Geteuid() == 0,
+		DirectMountStrict: os.Geteuid() == 0, // fusermount3 can't do more for root
+		DirectMountFlags:  syscall.MS_NOSUID | syscall.MS_NODEV,
 	}
 	if o.ReadOnly {
 		mo.Options = append(mo.Options, "ro")
@@ -85,6 +88,7 @@ func Mount(dir string, o Options) (*Server, error) {
 		s.stop()
 		return nil, mountError(dir, err)
 	}
+	raiseReadAhead(dir)
 	return m, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/s3mount/s3mount/internal/keyname"
 	"github.com/s3mount/s3mount/object"
@@ -214,6 +215,46 @@ func (fs *FS) loadListing(ctx context.Context, p *Inode) error {
 	}
 	fs.keepListing(p, gen, at, &l.namer, append([]listed(nil), all...), complete)
 	return nil
+}
+
+// listFrom lists a page of a folder from a name on, for somebody who goes through the folder
+// with stat more slowly than its listing is trusted, or in another order than it is listed:
+// one request then answers for a thousand names. ok is false where it does not show the name.
+func (fs *FS) listFrom(ctx context.Context, p *Inode, name string) (f found, ok bool, err error) {
+	fs.tree.Lock()
+	prefix, held, gen := p.keyLocked(), p.heldLocked(), p.t.gen
+	fs.tree.Unlock()
+	piece, form, valid := keyname.Parse(held, name)
+	if !valid || form != keyname.Plain || piece == "" {
+		return f, false, nil
+	}
+	at := fs.now()
+	l := fs.newLister(prefix, held)
+	l.query.After = prefix + cutLastRune(piece)
+	more, _, err := l.next(ctx)
+	if err != nil {
+		return f, false, err
+	}
+	for _, e := range more {
+		if e.name == name {
+			f, ok = e.found, true
+		}
+	}
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	old := p.t.listing
+	if p.t.gen != gen || p.t.gone || old == nil || !old.partial && fs.fresh(old.at) {
+		return f, ok, nil
+	}
+	old.partial = true // each name is as of its own time now
+	fs.slideLocked(p, prefix, at, slices.Clone(more))
+	return f, ok, nil
+}
+
+// cutLastRune returns a text before s, and hardly before.
+func cutLastRune(s string) string {
+	_, n := utf8.DecodeLastRuneInString(s)
+	return s[:len(s)-n]
 }
 
 // ask finds out what a name stands for with requests about this name alone.

@@ -143,10 +143,15 @@ func (fs *FS) askingNameLocked(p *Inode, name string) (currentLocked func() bool
 // so that one request answers for all its names, else for this name alone.
 func (fs *FS) findRemote(ctx context.Context, p *Inode, name string) (found, error) {
 	fs.tree.Lock()
+	goneThrough := p.t.listing != nil && p.t.listing.ahead.misses >= 2
 	known := fs.listingLocked(p) != nil
 	prefix, held := p.keyLocked(), p.heldLocked()
 	fs.tree.Unlock()
-	if !known && fs.o.DirCacheTime > 0 {
+	if goneThrough && fs.o.DirCacheTime > 0 {
+		if f, ok, err := fs.listFrom(ctx, p, name); ok || err != nil {
+			return f, err
+		}
+	} else if !known && fs.o.DirCacheTime > 0 {
 		if err := fs.loadListing(ctx, p); err != nil {
 			return found{}, err
 		}
@@ -331,7 +336,26 @@ func (fs *FS) loadMeta(ctx context.Context, n *Inode) error {
 
 // headOnce sends one HEAD for a key however many ask at the same time.
 func (fs *FS) headOnce(ctx context.Context, key string) (object.Info, error) {
-	ch := fs.heads.DoChan(key, func() (any, error) {
+	ch := fs.heads.DoChan(key, fs.head(key))
+	select {
+	case <-ctx.Done():
+		return object.Info{}, object.Errorf(object.KindOf(ctx.Err()), "lookup", key, "%w", ctx.Err())
+	case r := <-ch:
+		info, _ := r.Val.(object.Info)
+		return info, r.Err
+	}
+}
+
+// headHere is headOnce in the caller's goroutine, which waits to the end.
+func (fs *FS) headHere(key string) (object.Info, error) {
+	v, err, _ := fs.heads.Do(key, fs.head(key))
+	info, _ := v.(object.Info)
+	return info, err
+}
+
+// head sends a HEAD, and keeps the answer unless this mount has changed the key meanwhile.
+func (fs *FS) head(key string) func() (any, error) {
+	return func() (any, error) {
 		currentLocked := fs.asking(key)
 		info, err := fs.store.Head(fs.ctx, key)
 		if err != nil {
@@ -346,13 +370,6 @@ func (fs *FS) headOnce(ctx context.Context, key string) (object.Info, error) {
 			fs.o.Meta.Learn(info)
 		}
 		return info, nil
-	})
-	select {
-	case <-ctx.Done():
-		return object.Info{}, object.Errorf(object.KindOf(ctx.Err()), "lookup", key, "%w", ctx.Err())
-	case r := <-ch:
-		info, _ := r.Val.(object.Info)
-		return info, r.Err
 	}
 }
 

@@ -42,8 +42,13 @@ func (fs *FS) runAhead(p, n *Inode) {
 		fs.tree.Unlock()
 		return
 	}
+	at := l.position(n.t.name)
+	if fs.tree.trails.near(l, at) != nil {
+		fs.tree.Unlock()
+		return // files are read here, and what is fetched of them tells their attributes
+	}
 	all := l.walk.statLocked()
-	fs.goFurtherLocked(l, l.position(n.t.name))
+	fs.goFurtherLocked(l, at)
 	fs.tree.Unlock()
 	fs.pump(l)
 	for _, other := range all {
@@ -71,7 +76,7 @@ func (fs *FS) pump(l *listing) {
 		select {
 		case fs.slots <- struct{}{}:
 		default:
-			return // those who have the slots go on, in their listings; this one at the next lookup
+			return // those who have them go on, in their listings; this one at the next lookup
 		}
 		a, ok := fs.nextAhead(l)
 		if !ok {
@@ -79,9 +84,11 @@ func (fs *FS) pump(l *listing) {
 			return
 		}
 		fs.wg.Go(func() {
-			fs.headAhead(l, a)
-			<-fs.slots
-			fs.pump(l)
+			defer func() { <-fs.slots }()
+			for ok && fs.ctx.Err() == nil {
+				fs.headAhead(l, a)
+				a, ok = fs.nextAhead(l)
+			}
 		})
 	}
 }
@@ -155,7 +162,7 @@ func (fs *FS) headAhead(l *listing, a ahead) {
 			return
 		}
 	}
-	info, err := fs.headOnce(fs.ctx, a.key)
+	info, err := fs.headHere(a.key)
 	if !a.e.dir {
 		return // headOnce kept it
 	}

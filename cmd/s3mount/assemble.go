@@ -76,11 +76,20 @@ func (g *globals) openConfig(ctx context.Context, place config.RemotePath) (*con
 const (
 	blockShare   = 2 // half for cached and prefetched blocks
 	requestShare = 8
-	metaShare    = 8
+	metaShare    = 16
+	inodeShare   = 8
 	listingShare = 8
 
 	metaEntry    = 600 // bytes, roughly, of one object's metadata in memory
+	inodeEntry   = 1200
 	listingEntry = 400
+
+	// gcPercent trades memory, which the limit bounds, for time: requests leave much
+	// garbage behind on a small heap.
+	gcPercent = 300
+
+	// attrShare of --cache-size is for attributes that are kept from mount to mount.
+	attrShare = 50
 )
 
 // mounted is a file system and all that it stands on.
@@ -88,6 +97,7 @@ type mounted struct {
 	fs     *vfs.FS
 	queue  *writeback.Queue
 	cache  *objcache.Cache
+	attrs  *objcache.Attributes // nil: none are kept
 	folder *cacheFolder
 	log    *slog.Logger
 }
@@ -97,6 +107,7 @@ type mounted struct {
 func assemble(ctx context.Context, bucket *s3remote.Bucket, id string, o *mountOptions, log *slog.Logger) (_ *mounted, err error) {
 	blocks := int64(o.memory) / blockShare
 	debug.SetMemoryLimit(int64(o.memory) - blocks) // the blocks lie outside of Go's heap
+	debug.SetGCPercent(gcPercent)
 	folder, err := openCache(o.cacheDir, id)
 	if err != nil {
 		return nil, err
@@ -110,7 +121,8 @@ func assemble(ctx context.Context, bucket *s3remote.Bucket, id string, o *mountO
 	if err := folder.probe(); err != nil {
 		return nil, err
 	}
-	disk := budget.NewDisk(int64(o.cacheSize))
+	attrSize := int64(o.cacheSize) / attrShare
+	disk := budget.NewDisk(int64(o.cacheSize) - attrSize)
 	disk.SetPatience(time.Second)
 	m.cache, err = objcache.New(objcache.Options{
 		Fetcher: bucket,
@@ -140,21 +152,37 @@ func assemble(ctx context.Context, bucket *s3remote.Bucket, id string, o *mountO
 		log.Warn("what an earlier mount left behind could not all be removed; the next mount tries again", "err", err)
 	}
 	m.fs = vfs.New(vfs.Options{
-		Store:        bucket,
-		Cache:        m.cache,
-		Meta:         objcache.NewMetadata(int(o.memory) / metaShare / metaEntry),
-		Queue:        m.queue,
-		UnsentDir:    filepath.Join(o.cacheDir, "unsent"),
-		ReadOnly:     o.readOnly,
-		UID:          o.uid,
-		GID:          o.gid,
-		FileMode:     uint32(o.fileMode &^ o.umask),
-		DirMode:      uint32(o.dirMode &^ o.umask),
-		DirCacheTime: o.dirCacheTime,
-		MaxListed:    int(o.memory) / listingShare / listingEntry,
-		Log:          log,
+		Store:         bucket,
+		Cache:         m.cache,
+		Meta:          m.metadata(int(o.memory)/metaShare/metaEntry, attrSize),
+		Queue:         m.queue,
+		UnsentDir:     filepath.Join(o.cacheDir, "unsent"),
+		ReadOnly:      o.readOnly,
+		UID:           o.uid,
+		GID:           o.gid,
+		FileMode:      uint32(o.fileMode &^ o.umask),
+		DirMode:       uint32(o.dirMode &^ o.umask),
+		DirCacheTime:  o.dirCacheTime,
+		MaxListed:     int(o.memory) / listingShare / listingEntry,
+		MaxInodes:     int(o.memory) / inodeShare / inodeEntry,
+		ServerModTime: o.serverTime,
+		Log:           log,
 	})
 	return m, nil
+}
+
+// metadata makes the store of attributes, in memory and in the mount's folder. Without the
+// folder it does without: they are asked for again.
+func (m *mounted) metadata(entries int, disk int64) *objcache.Metadata {
+	meta := objcache.NewMetadata(entries)
+	attrs, err := objcache.OpenAttributes(objcache.AttributesOptions{Dir: m.folder.path, Limit: disk, Log: m.log})
+	if err != nil {
+		m.log.Warn("attributes are not kept for the next mount", "dir", m.folder.path, "err", err)
+		return meta
+	}
+	m.attrs = attrs
+	meta.KeepOn(attrs)
+	return meta
 }
 
 // close uploads what is left, and ends everything that assemble began. When ctx ends it
@@ -173,6 +201,9 @@ func (m *mounted) close(ctx context.Context) error {
 	}
 	if m.cache != nil {
 		errs = append(errs, m.cache.Close())
+	}
+	if m.attrs != nil {
+		errs = append(errs, m.attrs.Close())
 	}
 	m.folder.Close()
 	return errors.Join(errs...)
