@@ -38,7 +38,7 @@ func (fs *FS) Create(ctx context.Context, parent NodeID, name string, mode uint3
 	n.t.staged = staged
 	n.t.hasMeta = true
 	n.t.attr = fs.newAttrLocked(p, n, unix.S_IFREG|mode, who)
-	n.t.opens, n.t.writers = 1, 1
+	n.t.opens, n.t.writers, n.t.virgin = 1, 1, false
 	n.t.checked = n.t.attr.Mtime
 	fs.touchLocked(p)
 	fs.tree.Unlock()

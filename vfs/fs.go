@@ -64,6 +64,7 @@ type FS struct {
 
 	ns    sync.RWMutex // names against a folder's rename, see doc.go
 	heads singleflight.Group
+	reads chan struct{} // bounds the files that are fetched ahead
 	slots chan struct{} // bounds requests that run ahead
 
 	ctx    context.Context // ends with Close: background requests run on it
@@ -88,6 +89,7 @@ type FS struct {
 		walks    []*walk
 		absent   absentNames
 		changes  changes
+		trails   trails
 		renames  int // of folders
 		// lingering are inodes whose file was passed through and may still be mapped.
 		lingering map[*Inode]struct{}
@@ -201,6 +203,7 @@ type inodeState struct {
 	metaDirty bool              // attributes to be stored with the next upload
 	told      toldFailure       // the last failure of storing staged
 	pages     object.ID         // the version that the kernel's page cache may hold
+	virgin    bool              // the kernel has no pages of node: it never opened it
 	through   *through          // what the kernel reads, or may have mapped, without asking
 
 	marker  markerState
@@ -286,7 +289,7 @@ func (fs *FS) place(n *Inode) (prefix, held string) {
 func (fs *FS) addLocked(p *Inode, name string, f found) *Inode {
 	fs.tree.lastID++
 	n := &Inode{fs: fs, id: fs.tree.lastID, dir: f.dir}
-	n.t.node = n.id
+	n.t.node, n.t.virgin = n.id, true
 	n.t.parent, n.t.name, n.t.piece, n.t.form = p, name, f.piece, f.form
 	if p.t.children == nil {
 		p.t.children = map[string]*Inode{}

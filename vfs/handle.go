@@ -37,11 +37,35 @@ func (fs *FS) Open(ctx context.Context, id NodeID, write bool) (h *Handle, keep 
 		return nil, false, err
 	}
 	fs.pass(h, id)
+	return h, fs.keepPages(n), nil
+}
+
+// keepPages makes sure that the kernel has no pages of another version than the inode's,
+// which a handle keeps from changing. It returns whether the pages that there are can stay.
+//
+// The answer to an open would make the kernel drop its pages, too, but only when it gets
+// there: one to a later open, which finds the version noted here, may be the first.
+func (fs *FS) keepPages(n *Inode) bool {
+	fs.tree.Lock()
+	version, node := n.t.info.ID(), n.t.node
+	keep := n.t.staged != nil || n.t.pages == version && version.ETag != ""
+	virgin := n.t.virgin
+	n.t.virgin = false
+	fs.tree.Unlock()
+	if keep {
+		return true
+	}
+	if !virgin && fs.inval != nil {
+		// It waits for reads and writes of these pages that are under way, and those need
+		// no lock that is held here.
+		fs.inval.InvalidateContent(node)
+	}
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
-	keep = n.t.staged != nil || n.t.pages == n.t.info.ID() && n.t.pages.ETag != ""
-	n.t.pages = n.t.info.ID()
-	return h, keep, nil
+	if n.t.node == node && n.t.info.ID() == version {
+		n.t.pages = version
+	}
+	return false
 }
 
 // awaitIdle returns when the operation that holds mu, if any, has ended.
@@ -57,6 +81,10 @@ func (fs *FS) openNode(ctx context.Context, n *Inode, id NodeID, write bool) (*H
 	}
 	if write && fs.o.ReadOnly {
 		return nil, object.Errorf(object.KindReadOnly, "open", fs.keyOf(n), "mounted with --read-only")
+	}
+	if fs.o.DirCacheTime == 0 {
+		// What was asked before this open may not know what was stored before it.
+		fs.heads.Forget(fs.keyOf(n))
 	}
 	replaced, err := fs.revalidate(ctx, n)
 	if err != nil {
@@ -131,6 +159,9 @@ func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 
 func (h *Handle) readRemote(ctx context.Context, c content, p []byte, off int64) (int, error) {
 	h.mu.Lock()
+	if h.reader == nil && c.size <= maxSmall {
+		h.fs.noteRead(h.n)
+	}
 	if h.reader == nil || h.of != c.id {
 		if h.reader != nil {
 			h.reader.Close()

@@ -305,12 +305,23 @@ func (fs *FS) learnTimeLocked(n *Inode, info object.Info) {
 func (fs *FS) loadMeta(ctx context.Context, n *Inode) error {
 	fs.tree.Lock()
 	need := !n.t.hasMeta && n.t.staged == nil && n != fs.root
-	key := n.keyLocked()
+	key, shown, shownAt := n.keyLocked(), object.Info{}, n.t.checked
+	if n.t.remote && n.t.info.Key == key {
+		shown = n.t.info
+	}
 	fs.tree.Unlock()
 	if !need {
 		return nil
 	}
-	info, err := fs.headOnce(ctx, key)
+	info, err := fs.headUnless(ctx, key, shown)
+	confirmed := fs.now()
+	if err == errKnown {
+		var ok bool
+		if info, ok = fs.o.Meta.Recall(shown); !ok {
+			return fs.loadMeta(ctx, n) // forgotten meanwhile
+		}
+		err, confirmed = nil, shownAt
+	}
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
 	if n.t.staged != nil || n.t.hasMeta {
@@ -330,32 +341,49 @@ func (fs *FS) loadMeta(ctx context.Context, n *Inode) error {
 		n.t.marker = markerYes
 	}
 	fs.setInfoLocked(n, info)
-	n.t.checked = fs.now()
+	n.t.checked = confirmed
 	return nil
 }
 
 // headOnce sends one HEAD for a key however many ask at the same time.
 func (fs *FS) headOnce(ctx context.Context, key string) (object.Info, error) {
-	ch := fs.heads.DoChan(key, fs.head(key))
-	select {
-	case <-ctx.Done():
-		return object.Info{}, object.Errorf(object.KindOf(ctx.Err()), "lookup", key, "%w", ctx.Err())
-	case r := <-ch:
-		info, _ := r.Val.(object.Info)
-		return info, r.Err
+	return fs.headUnless(ctx, key, object.Info{})
+}
+
+// errKnown says that a HEAD is not needed: what it would tell is known by now.
+var errKnown = errors.New("known already")
+
+// headUnless is headOnce, but errKnown once the attributes of the version shown are known.
+func (fs *FS) headUnless(ctx context.Context, key string, shown object.Info) (object.Info, error) {
+	for {
+		select {
+		case <-ctx.Done():
+			return object.Info{}, object.Errorf(object.KindOf(ctx.Err()), "lookup", key, "%w", ctx.Err())
+		case r := <-fs.heads.DoChan(key, fs.head(key, shown)):
+			if r.Err == errKnown && shown.Key == "" {
+				continue // somebody else's question
+			}
+			info, _ := r.Val.(object.Info)
+			return info, r.Err
+		}
 	}
 }
 
-// headHere is headOnce in the caller's goroutine, which waits to the end.
-func (fs *FS) headHere(key string) (object.Info, error) {
-	v, err, _ := fs.heads.Do(key, fs.head(key))
+// headHere is headUnless in the caller's goroutine, which waits to the end.
+func (fs *FS) headHere(key string, shown object.Info) (object.Info, error) {
+	v, err, _ := fs.heads.Do(key, fs.head(key, shown))
 	info, _ := v.(object.Info)
 	return info, err
 }
 
 // head sends a HEAD, and keeps the answer unless this mount has changed the key meanwhile.
-func (fs *FS) head(key string) func() (any, error) {
+func (fs *FS) head(key string, shown object.Info) func() (any, error) {
 	return func() (any, error) {
+		if shown.Key != "" {
+			if _, ok := fs.o.Meta.Recall(shown); ok {
+				return object.Info{}, errKnown
+			}
+		}
 		currentLocked := fs.asking(key)
 		info, err := fs.store.Head(fs.ctx, key)
 		if err != nil {

@@ -87,7 +87,7 @@ func (fs *FS) renumberLocked(n *Inode) {
 	n.t.former[n.t.node] = n.t.lookups
 	fs.tree.lastID++
 	n.t.node, n.t.lookups = fs.tree.lastID, 0
-	n.t.pages = object.ID{} // the kernel has none for this number
+	n.t.pages, n.t.virgin = object.ID{}, true
 	fs.tree.nodes[n.t.node] = n
 }
 

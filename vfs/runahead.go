@@ -154,15 +154,10 @@ func (fs *FS) knownListedLocked(e *listed) bool {
 // headAhead keeps a file's attributes in the metadata cache, a folder's in the listing.
 func (fs *FS) headAhead(l *listing, a ahead) {
 	fs.tree.Lock()
-	known := a.e.info
+	shown := a.e.info
 	currentLocked := fs.askingLocked(a.key)
 	fs.tree.Unlock()
-	if known.Key != "" {
-		if _, ok := fs.o.Meta.Recall(known); ok {
-			return
-		}
-	}
-	info, err := fs.headHere(a.key)
+	info, err := fs.headHere(a.key, shown)
 	if !a.e.dir {
 		return // headOnce kept it
 	}

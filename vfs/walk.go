@@ -19,6 +19,8 @@ const (
 	// walkPatience is how many pages of a walk somebody waits for who asks for a folder that
 	// it is about to reach.
 	walkPatience = 3
+	// walkPages bounds the pages that a walk has asked for or holds.
+	walkPages = 4
 	// pageKeys is how many keys stores put into a page.
 	pageKeys = 1000
 )
@@ -163,7 +165,7 @@ func (w *walk) run() {
 
 func (w *walk) stream(after string) *pages.Stream[*stamp] {
 	return pages.New(pages.Options[*stamp]{List: w.fs.store.List, Prefix: w.prefix, After: after,
-		Stamp: w.fs.stamp, Ahead: max(2, min(8, w.fs.o.MaxListed/4/pageKeys))})
+		Stamp: w.fs.stamp, Parallel: walkPages, Ahead: max(2, min(walkPages, w.fs.o.MaxListed/4/pageKeys))})
 }
 
 func (w *walk) allowance() int {
