@@ -120,7 +120,7 @@ func TestStatRunsAheadInLargeFolders(t *testing.T) {
 		m.put(fmt.Sprintf("d/%04d", i), "x", nil)
 	}
 	dir := t.TempDir()
-	w := newWorld(t, m, func(o *Options) { o.MaxListed = 2000 }, keep(t, dir, 5000)) // the folder is larger
+	w := newWorld(t, m, func(o *Options) { o.MaxListed = 8000 }, keep(t, dir, 5000)) // the folder is larger than a quarter
 	id := w.node("d")
 	d, err := w.fs.OpenDir(w.ctx(), id)
 	w.must(err)
@@ -158,7 +158,7 @@ func TestAStatOfManyOutlastsTheirListing(t *testing.T) {
 	for i := range files {
 		m.put(fmt.Sprintf("d/%04d", i), "x", nil)
 	}
-	w := newWorld(t, m, func(o *Options) { o.MaxListed = 50_000 })
+	w := newWorld(t, m, func(o *Options) { o.MaxListed, o.Meta = 50_000, objcache.NewMetadata(10_000) })
 	names := w.list("d")
 	id := w.node("d")
 	lists, heads := m.requests("List"), m.requests("Head")
@@ -172,6 +172,32 @@ func TestAStatOfManyOutlastsTheirListing(t *testing.T) {
 	w.fs.wg.Wait()
 	if l, h := m.requests("List")-lists, m.requests("Head")-heads; l > 10 || h > files {
 		t.Errorf("%d LISTs and %d HEADs for %d names", l, h, files)
+	}
+}
+
+// Names that are looked up in no order are asked for one by one, not by pages.
+func TestLookupsInNoOrderListNoPages(t *testing.T) {
+	m := newMemStore()
+	const files = 9000
+	for i := range files {
+		m.put(fmt.Sprintf("d/%05d", i), "x", nil)
+	}
+	w := newWorld(t, m, func(o *Options) { o.MaxListed = 8000 })
+	w.list("d")
+	id := w.node("d")
+	sent := 0
+	m.fail = func(op, key string) error {
+		if op == "List" && key == "d/" {
+			sent++
+		}
+		return nil
+	}
+	for i := range 400 {
+		_, err := w.fs.Lookup(w.ctx(), id, fmt.Sprintf("%05d", i*7919%files))
+		w.must(err)
+	}
+	if sent > 40 {
+		t.Errorf("%d pages were listed for 400 names", sent)
 	}
 }
 

@@ -217,6 +217,15 @@ func (fs *FS) loadListing(ctx context.Context, p *Inode) error {
 	return nil
 }
 
+// pagePays is how many lookups a page that listFrom lists is to answer: if the last one did
+// not, the next lookups ask for their names alone.
+const pagePays = 20
+
+func (l *listing) pagePaysLocked() bool {
+	l.ahead.answers++
+	return l.ahead.misses >= 2 && l.ahead.answers > pagePays
+}
+
 // listFrom lists a page of a folder from a name on, for somebody who goes through the folder
 // with stat more slowly than its listing is trusted, or in another order than it is listed:
 // one request then answers for a thousand names. ok is false where it does not show the name.
@@ -246,7 +255,7 @@ func (fs *FS) listFrom(ctx context.Context, p *Inode, name string) (f found, ok 
 	if p.t.gen != gen || p.t.gone || old == nil || !old.partial && fs.fresh(old.at) {
 		return f, ok, nil
 	}
-	old.partial = true // each name is as of its own time now
+	old.partial, old.ahead.answers = true, 0 // each name is as of its own time now
 	fs.slideLocked(p, prefix, at, slices.Clone(more))
 	return f, ok, nil
 }

@@ -122,6 +122,7 @@ func (fs *FS) findCached(p *Inode, name string) sought {
 		}
 		return sought{how: isUnknown, asked: fs.now(), currentLocked: current}
 	}
+	l.ahead.answers++
 	fs.foreseeMarkerLocked(p, e)
 	return sought{how: isListed, found: e.found, asked: fs.now(), currentLocked: current}
 }
@@ -143,7 +144,7 @@ func (fs *FS) askingNameLocked(p *Inode, name string) (currentLocked func() bool
 // so that one request answers for all its names, else for this name alone.
 func (fs *FS) findRemote(ctx context.Context, p *Inode, name string) (found, error) {
 	fs.tree.Lock()
-	goneThrough := p.t.listing != nil && p.t.listing.ahead.misses >= 2
+	goneThrough := p.t.listing != nil && p.t.listing.pagePaysLocked()
 	known := fs.listingLocked(p) != nil
 	prefix, held := p.keyLocked(), p.heldLocked()
 	fs.tree.Unlock()

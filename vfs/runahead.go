@@ -17,6 +17,7 @@ type aheadState struct {
 	next    int // where it goes on in names
 	until   int // how far it may go
 	dropped int // names that a partial listing has lost in front
+	answers int // lookups since listFrom last listed a page
 }
 
 // slid moves positions, when the first names of a listing go.
