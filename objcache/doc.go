@@ -41,10 +41,20 @@
 // in the index is whole and the bytes match it, so nothing needs fsync: whatever a
 // crash leaves behind is found out when it is read, given up, and fetched again.
 // Blocks are written by one goroutine from a short queue; when the disk lags behind,
-// blocks are not cached, and no reader waits. Whole objects are evicted, the least
-// recently used first, when the cache or the staged files (budget.Disk.OnPressure)
-// need the space. A disk that fails or is full ends the writing with one line in the
-// log, and reads go on.
+// no reader waits: what is still in memory is written later, the rest is not cached.
+// Whole objects are evicted, the least recently used first, when the cache or the staged
+// files (budget.Disk.OnPressure) need the space, and while the disk has less free space
+// than Options.MinFree. A disk that fails or is full ends the writing with one line in
+// the log, and reads go on.
+//
+// A file that has all blocks can be given away to be read without the cache (Whole): by
+// then this process has written or checked each block, the kernel has written them to
+// the disk without an error, and the file's stamp (ctime, above all) shows that nobody
+// has changed it since (see proof). Bits that the disk loses after that are not found
+// out until the next mount. A file that is given away keeps its place; it can be taken
+// back to be written (Take), and return as another version (Given).
+//
+// Another process may remove files at any time (Clear): what is missing is fetched again.
 //
 // Versions without an ETag can't be told apart: they are cached in memory for one
 // Reader only, never on disk.

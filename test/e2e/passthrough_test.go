@@ -275,6 +275,27 @@ func TestFileOpenPastTheMountCanBeCreatedOver(t *testing.T) {
 	same(t, "a new one", read(t, m.Dir+"/f"), "short")
 }
 
+func TestLocksOfReadersPastTheMount(t *testing.T) {
+	semantics.Claim(t, "A lock that was taken through a handle for reading only of a file that the kernel reads from the cache is not seen by who opens the file for writing after that.")
+	m, _, _, _ := cachedFile(t, 2<<20)
+	r := passedThrough(t, m, "f")
+	defer r.Close()
+	must(t, unix.Flock(int(r.Fd()), unix.LOCK_EX|unix.LOCK_NB))
+	other, err := os.Open(m.Dir + "/f")
+	must(t, err)
+	defer other.Close()
+	wantErrno(t, "the lock of another reader", unix.Flock(int(other.Fd()), unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK)
+	var writers []*os.File
+	for range 2 {
+		w, err := os.OpenFile(m.Dir+"/f", os.O_RDWR, 0)
+		must(t, err)
+		defer w.Close()
+		writers = append(writers, w)
+	}
+	must(t, unix.Flock(int(writers[0].Fd()), unix.LOCK_EX|unix.LOCK_NB))
+	wantErrno(t, "the lock of another writer", unix.Flock(int(writers[1].Fd()), unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK)
+}
+
 func readFrom(t testing.TB, f *os.File) string {
 	t.Helper()
 	data, err := io.ReadAll(io.NewSectionReader(f, 0, 1<<40))
