@@ -430,7 +430,8 @@ func (n *Inode) attrLocked() Attr {
 func (fs *FS) revalidate(ctx context.Context, n *Inode) (replaced bool, err error) {
 	fs.tree.Lock()
 	skip := n.dir || n.t.gone || n.t.staged != nil || fs.shownLocked(n) && fs.fresh(n.t.checked)
-	key, opens, checked := n.keyLocked(), n.t.opens, n.t.checked
+	key, opens := n.keyLocked(), n.t.opens
+	currentLocked, asked := fs.askingLocked(key), fs.now()
 	fs.tree.Unlock()
 	if skip {
 		return false, nil
@@ -444,13 +445,13 @@ func (fs *FS) revalidate(ctx context.Context, n *Inode) (replaced bool, err erro
 	}
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
-	if n.t.gone || n.t.staged != nil || !n.t.checked.Equal(checked) {
-		return false, nil // newer news came by another way
+	if n.t.gone || n.t.staged != nil || n.t.checked.After(asked) || !currentLocked() {
+		return false, nil // news that were asked for later came by another way
 	}
 	if n.t.opens > 0 && !n.t.info.SameBytes(info) {
 		return true, nil
 	}
-	n.t.checked = fs.now()
+	n.t.checked = asked
 	fs.setInfoLocked(n, info)
 	return false, nil
 }
