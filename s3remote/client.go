@@ -74,7 +74,7 @@ func (c *Client) options(keys aws.CredentialsProvider) s3.Options {
 		DisableClockSkewCorrection:   true, // a wrong clock spoils mtimes: it is to be told
 		RequestChecksumCalculation:   aws.RequestChecksumCalculationWhenRequired,
 		ResponseChecksumValidation:   aws.ResponseChecksumValidationWhenRequired,
-		APIOptions:                   []func(*middleware.Stack) error{signPayload, plainAcceptEncoding, c.extraHeaders},
+		APIOptions:                   []func(*middleware.Stack) error{signPayload, plainAcceptEncoding, c.extraHeaders, quickListings},
 		UseAccelerate:                c.cfg.UseAccelerate,
 	}
 	if c.cfg.UseDualStack {
