@@ -222,8 +222,9 @@ func (fs *FS) loadListing(ctx context.Context, p *Inode) error {
 const pagePays = 20
 
 func (l *listing) pagePaysLocked() bool {
+	l.ahead.asks++
 	l.ahead.answers++
-	return l.ahead.misses >= 2 && l.ahead.answers > pagePays
+	return l.ahead.asks > 2 && (!l.ahead.paged || l.ahead.answers > pagePays)
 }
 
 // listFrom lists a page of a folder from a name on, for somebody who goes through the folder
@@ -255,7 +256,7 @@ func (fs *FS) listFrom(ctx context.Context, p *Inode, name string) (f found, ok 
 	if p.t.gen != gen || p.t.gone || old == nil || !old.partial && fs.fresh(old.at) {
 		return f, ok, nil
 	}
-	old.partial, old.ahead.answers = true, 0 // each name is as of its own time now
+	old.partial, old.ahead.paged, old.ahead.answers = true, true, 0 // each name is as of its own time now
 	fs.slideLocked(p, prefix, at, slices.Clone(more))
 	return f, ok, nil
 }

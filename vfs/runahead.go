@@ -11,13 +11,15 @@ const (
 
 // aheadState is how far attributes were asked for ahead in a listing.
 type aheadState struct {
-	misses  int // lookups that found no attributes
-	horizon int // how many names the next round goes ahead
-	asked   int // the position of the lookup that last widened it
-	next    int // where it goes on in names
-	until   int // how far it may go
-	dropped int // names that a partial listing has lost in front
-	answers int // lookups since listFrom last listed a page
+	misses  int  // lookups that found no attributes
+	horizon int  // how many names the next round goes ahead
+	asked   int  // the position of the lookup that last widened it
+	next    int  // where it goes on in names
+	until   int  // how far it may go
+	dropped int  // names that a partial listing has lost in front
+	asks    int  // lookups that the listing did not answer
+	paged   bool // listFrom has listed a page
+	answers int  // lookups since then
 }
 
 // slid moves positions, when the first names of a listing go.
