@@ -34,12 +34,13 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 const (
 	deleteBatch    = 1000 // S3's limit of keys in one DeleteObjects
 	deleteParallel = 8    // single deletes at once
-	deleteErrors   = 20   // errors that are told in full
+	deleteErrors   = 1000 // errors that are kept: those of one DeleteObjects at least
+	shownErrors    = 20   // errors that the text has in full
 )
 
 // DeleteMany removes any number of objects. It goes on after failures; the error
-// joins an *object.Error for each of the first keys that failed, and tells how many
-// more there are. What is not there is no error.
+// joins an *object.Error for each of the first thousand keys that failed, and tells how
+// many more there are; its text has the first few. What is not there is no error.
 func (b *Bucket) DeleteMany(ctx context.Context, keys []string) error {
 	var failed failures
 	var batch, single []string
@@ -187,14 +188,35 @@ func (f *failures) addEach(keys []string, err error) {
 func (f *failures) join() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	errs := f.mu.errs
-	if f.mu.more > 0 {
-		op := opDeleteMany
-		var first *object.Error
-		if errors.As(errs[0], &first) {
-			op = first.Op
-		}
-		errs = append(errs, &object.Error{Op: op, Kind: object.KindOf(errs[0]), Err: fmt.Errorf("and %d more keys", f.mu.more)})
+	if f.mu.errs == nil {
+		return nil
 	}
-	return errors.Join(errs...)
+	return &severalErrors{f.mu.errs, f.mu.more}
+}
+
+// severalErrors joins errors, and tells how many more there are. Its text is of bounded
+// length.
+type severalErrors struct {
+	errs []error
+	more int
+}
+
+func (s *severalErrors) Unwrap() []error { return s.first(len(s.errs)) }
+
+func (s *severalErrors) Error() string {
+	return errors.Join(s.first(min(len(s.errs), shownErrors))...).Error()
+}
+
+// first returns the first n errors, and one for the others.
+func (s *severalErrors) first(n int) []error {
+	errs, rest := s.errs[:n:n], len(s.errs)-n+s.more
+	if rest == 0 {
+		return errs
+	}
+	e := object.Error{Op: opDeleteMany, Kind: object.KindOf(errs[0]), Err: fmt.Errorf("and %d more keys", rest)}
+	var like *object.Error
+	if errors.As(errs[0], &like) {
+		e.Op = like.Op
+	}
+	return append(errs, &e)
 }

@@ -62,7 +62,7 @@ func (r *runner) deleteExtra(ctx context.Context) {
 // one whose files the filter leaves out.
 func (r *runner) sourceExists(ctx context.Context) error {
 	b, ok := r.src.(*bucket)
-	if _, exact := r.o.Filter.paths(); !ok || exact || r.sawSrc || b.prefix == "" || r.deletes.number == 0 {
+	if !ok || r.sawSrc || b.prefix == "" || r.deletes.number == 0 {
 		return nil
 	}
 	page, err := b.store.List(ctx, object.Query{Prefix: b.prefix, Max: 1})
@@ -184,7 +184,7 @@ func perPath(err error, paths []string) (failed map[string]error, all error) {
 	for _, e := range joined.Unwrap() {
 		var oe *object.Error
 		if !errors.As(e, &oe) || !known[oe.Key] {
-			return nil, err // it cannot be told which
+			return nil, joined.Unwrap()[0] // it cannot be told which
 		}
 		failed[oe.Key] = e
 	}

@@ -10,10 +10,11 @@ import (
 
 // List walks ep and yields what the filter chooses, in order. Folders that the filter
 // leaves out are not even listed. With an exact list of files (Filter.Files) these are
-// asked for one by one, and those that are not there are left out. f may be nil.
+// asked for one by one, and those that are not there are left out. A root that is not
+// there is an error either way. f may be nil.
 func List(ctx context.Context, ep Endpoint, w WalkOptions, f *Filter) iter.Seq2[File, error] {
 	if paths, ok := f.paths(); ok {
-		return statAll(ctx, ep, paths, defaultCheckers)
+		return statAll(ctx, ep, paths, defaultCheckers, rootThere(ctx, ep))
 	}
 	files := walkPaths(ctx, ep, w, f)
 	if f.needsTime() {
@@ -48,8 +49,29 @@ func walkPaths(ctx context.Context, ep Endpoint, w WalkOptions, f *Filter) iter.
 	}
 }
 
-// statAll asks for files one by one, several at a time.
-func statAll(ctx context.Context, ep Endpoint, paths []string, n int) iter.Seq2[File, error] {
+// rootThere returns a function that looks, the first time it is called, whether the root of
+// an endpoint is there. A file's own absence does not tell: HEAD has one answer for a key and
+// a bucket that are not there.
+func rootThere(ctx context.Context, ep Endpoint) func() error {
+	return sync.OnceValue(func() error {
+		switch ep := ep.(type) {
+		case *local:
+			_, err := ep.files()
+			return err
+		case *bucket:
+			_, err := ep.store.List(ctx, object.Query{Prefix: ep.prefix, Max: 1})
+			return err
+		}
+		return nil
+	})
+}
+
+// anyRoot is for a root that need not be there.
+func anyRoot() error { return nil }
+
+// statAll asks for files one by one, several at a time. Those that are not there are left
+// out, unless root has an error then, which ends it.
+func statAll(ctx context.Context, ep Endpoint, paths []string, n int, root func() error) iter.Seq2[File, error] {
 	names := func(yield func(File, error) bool) {
 		for _, p := range paths {
 			if !yield(File{Path: p}, nil) {
@@ -60,8 +82,9 @@ func statAll(ctx context.Context, ep Endpoint, paths []string, n int) iter.Seq2[
 	return inOrder(ctx, names, n, func(ctx context.Context, f File) (File, bool, error) {
 		got, err := ep.Stat(ctx, f.Path)
 		switch {
-		case object.Is(err, object.KindNotFound):
-			return got, false, nil
+		case object.Is(err, object.KindNotFound), object.Is(err, object.KindNoBucket):
+			err := root()
+			return got, err != nil, err
 		case object.Is(err, object.KindCanceled):
 			return got, true, err
 		case err != nil:

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"path/filepath"
 	"strings"
 
 	"github.com/s3mount/s3mount/object"
@@ -12,8 +13,30 @@ type placed interface {
 	place() string
 }
 
-func (l *local) place() string  { return "file:" + strings.TrimSuffix(l.dir, "/") + "/" }
-func (b *bucket) place() string { return "store:" + b.store.String() + b.prefix }
+func (l *local) place() string { return "file:" + strings.TrimSuffix(RealPath(l.dir), "/") + "/" }
+
+// place is the same for one bucket by two remotes, where the store can tell.
+func (b *bucket) place() string {
+	if s, ok := b.store.(interface{ Place() string }); ok {
+		return "store:" + s.Place() + b.prefix
+	}
+	return "store:" + b.store.String() + b.prefix
+}
+
+// RealPath is the absolute path without symbolic links, as far as it exists.
+func RealPath(path string) string {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return path
+	}
+	if real, err := filepath.EvalSymlinks(abs); err == nil {
+		return real
+	}
+	if abs == "/" {
+		return abs
+	}
+	return filepath.Join(RealPath(filepath.Dir(abs)), filepath.Base(abs))
+}
 
 // within reports whether a lies in b, or is b.
 func within(a, b Endpoint) bool {

@@ -111,7 +111,7 @@ func (r *runner) result(ctx context.Context) error {
 // pairs joins both sides. A destination that is not there yet is empty.
 func (r *runner) pairs(ctx context.Context) iter.Seq2[Pair, error] {
 	if paths, ok := r.o.Filter.paths(); ok {
-		return Merge(statAll(ctx, r.src, paths, r.o.Checkers), statAll(ctx, r.dst, paths, r.o.Checkers))
+		return Merge(statAll(ctx, r.src, paths, r.o.Checkers, rootThere(ctx, r.src)), statAll(ctx, r.dst, paths, r.o.Checkers, anyRoot))
 	}
 	w := WalkOptions{Fast: r.o.Fast}
 	dstFilter := r.o.Filter
@@ -144,14 +144,25 @@ func (r *runner) afresh(ctx context.Context, pairs []Pair) iter.Seq2[Pair, error
 				continue
 			}
 			fresh.Src = &src
-			if dst, err := r.dst.Stat(ctx, p.Path()); err == nil && !dst.Dir {
+			dst, err := r.dst.Stat(ctx, p.Path())
+			switch {
+			case err == nil && !dst.Dir:
 				fresh.Dst = &dst
+			case err != nil && !absent(object.KindOf(err)): // what is there is not to be overwritten unseen
+				r.fail(ctx, p, Action{Op: OpCopy, Path: p.Path(), Err: err})
+				continue
 			}
 			if !yield(fresh, nil) {
 				return
 			}
 		}
 	}
+}
+
+// absent are the answers of a destination that has no such file: also one that is not there
+// itself, or has a file where the path has a folder.
+func absent(k object.Kind) bool {
+	return k == object.KindNotFound || k == object.KindNoBucket || k == object.KindNotDir
 }
 
 // pass plans and does one round: one goroutine plans, Checkers find out what a plan

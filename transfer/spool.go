@@ -7,6 +7,7 @@ import (
 	"iter"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/s3mount/s3mount/object"
 )
@@ -28,7 +29,8 @@ type spool struct {
 
 func newSpool(dir string) *spool { return &spool{dir: dir, limit: spoolMemory} }
 
-// add appends a file. Only Path, Size and what identifies its version are kept.
+// add appends a file. Only Path, Size and what identifies its version are kept: a backup is
+// to be of that.
 func (s *spool) add(f File) error {
 	s.number++
 	if len(s.first) < s.limit {
@@ -43,7 +45,11 @@ func (s *spool) add(f File) error {
 		os.Remove(file.Name()) // it lives as long as it is open
 		s.file, s.out = file, bufio.NewWriterSize(file, 64<<10)
 	}
-	for _, text := range []string{f.Path, f.Info.Key, f.Info.ETag, strconv.FormatInt(f.Size, 10)} {
+	modified := ""
+	if !f.ModTime.IsZero() {
+		modified = f.ModTime.Format(time.RFC3339Nano)
+	}
+	for _, text := range []string{f.Path, f.Info.Key, f.Info.ETag, strconv.FormatInt(f.Size, 10), modified} {
 		head := binary.AppendUvarint(nil, uint64(len(text)))
 		if _, err := s.out.Write(head); err != nil {
 			return spoolError(err)
@@ -85,7 +91,7 @@ func (s *spool) all() iter.Seq2[File, error] {
 }
 
 func readSpooled(in *bufio.Reader) (File, error) {
-	var texts [4]string
+	var texts [5]string
 	for i := range texts {
 		n, err := binary.ReadUvarint(in)
 		if err != nil {
@@ -101,7 +107,13 @@ func readSpooled(in *bufio.Reader) (File, error) {
 	if err != nil {
 		return File{}, spoolError(err)
 	}
-	return File{Path: texts[0], Size: size, Info: object.Info{Key: texts[1], ETag: texts[2], Size: size}}, nil
+	f := File{Path: texts[0], Size: size, Info: object.Info{Key: texts[1], ETag: texts[2], Size: size}}
+	if texts[4] != "" {
+		if f.ModTime, err = time.Parse(time.RFC3339Nano, texts[4]); err != nil {
+			return File{}, spoolError(err)
+		}
+	}
+	return f, nil
 }
 
 // close frees the file.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -78,7 +79,7 @@ func (j *job) purge(ctx context.Context, arg string, o *transferFlags) error {
 	if err != nil {
 		return err
 	}
-	if err := refuseRoot(&p); err != nil {
+	if err := refuseRoot(&p, j.getenv("HOME")); err != nil {
 		return err
 	}
 	t, err := j.options(ctx, o, &p)
@@ -110,10 +111,15 @@ func (j *job) purge(ctx context.Context, arg string, o *transferFlags) error {
 	return err
 }
 
-// refuseRoot keeps a slip of the keyboard from deleting a machine.
-func refuseRoot(p *place) error {
-	if p.local && (realPath(p.arg) == "/" || realPath(p.arg) == realPath(os.Getenv("HOME"))) {
-		return fmt.Errorf("%s is not purged: it is the root or your home", p)
+// refuseRoot keeps a slip of the keyboard from deleting a machine: the root, the user's home,
+// and what the home lies in.
+func refuseRoot(p *place, home string) error {
+	if !p.local {
+		return nil
+	}
+	path := strings.TrimSuffix(transfer.RealPath(p.arg), "/") + "/"
+	if path == "/" || home != "" && strings.HasPrefix(strings.TrimSuffix(transfer.RealPath(home), "/")+"/", path) {
+		return coded(exitFatal, fmt.Errorf("%s is not purged: it is the root, or has your home in it", p))
 	}
 	return nil
 }

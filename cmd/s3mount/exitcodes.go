@@ -9,11 +9,10 @@ import (
 )
 
 // The exit codes of the commands on files beyond those that every command has. They are
-// rclone's; its 6 (an error that repeating does not cure) and 8 (a limit of transferred
-// bytes) have no cause here.
+// rclone's; its 4 (a file that is not there: 3 here), 6 (an error that repeating does not cure)
+// and 8 (a limit of transferred bytes) have no cause here.
 const (
 	exitNoDir      = 3 // a folder or bucket is not there
-	exitNoFile     = 4 // a file is not there
 	exitTemporary  = 5 // the store was not available, also after retries
 	exitFatal      = 7 // nothing was tried, or all was given up, for a reason that stays
 	exitNothing    = 9 // --error-on-no-transfer: nothing had to be done

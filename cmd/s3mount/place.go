@@ -70,13 +70,13 @@ type wanted uint8
 
 const (
 	wantFolder  wanted = iota // the argument is a folder, also if a file has its name
-	wantTarget                // the same, and its bucket is made by the first write
+	wantTarget                // a folder: a file is refused; its bucket is made by the first write
 	wantAny                   // a file if there is one, else a folder
 	wantAccount               // wantAny, and a remote without a bucket shows all buckets
 )
 
-// open finds what an argument names. Only with wantAny or wantAccount a request is made,
-// to find out whether it is a file.
+// open finds what an argument names. But for wantFolder, a request may be made to find out
+// whether it is a file.
 func (j *job) open(ctx context.Context, arg string, want wanted) (place, error) {
 	p, err := parseArg(arg)
 	if err != nil {
@@ -126,15 +126,16 @@ func (j *job) openLocal(p *place, want wanted) error {
 
 func (j *job) openBucketPath(ctx context.Context, p *place, want wanted) error {
 	prefix := p.remote.Prefix
-	if want >= wantAny && p.remote.Path != "" && !strings.HasSuffix(p.remote.Path, "/") {
+	if want > wantFolder && p.remote.Path != "" && !strings.HasSuffix(p.remote.Path, "/") {
 		_, err := p.bucket.Head(ctx, p.remote.Path)
-		switch object.KindOf(err) {
-		case object.KindNotFound, object.KindPermission, object.KindNoBucket:
+		switch kind := object.KindOf(err); {
+		case err != nil && (kind == object.KindNotFound || kind == object.KindPermission || kind == object.KindNoBucket):
 			// A folder, or what a listing tells better.
+		case err != nil:
+			return p.explain(err)
+		case want == wantTarget: // some stores would take files below a file, and never list them
+			return fmt.Errorf("%s is a file, not a folder: write %s/ for a folder of that name", p, p)
 		default:
-			if err != nil {
-				return p.explain(err)
-			}
 			dir := strings.LastIndexByte(p.remote.Path, '/') + 1
 			prefix, p.file = p.remote.Path[:dir], p.remote.Path[dir:]
 		}
@@ -169,24 +170,9 @@ func (p *place) store() transfer.Store {
 // outer one's is a prefix of the inner one's.
 func (p *place) where() string {
 	if !p.local {
-		return "s3 " + strings.TrimSuffix(p.bucket.String(), "/") + "/" + p.remote.Prefix
+		return "s3 " + strings.TrimSuffix(p.bucket.Place(), "/") + "/" + p.remote.Prefix
 	}
-	return "local " + strings.TrimSuffix(realPath(p.arg), "/") + "/"
-}
-
-// realPath is the absolute path without symbolic links, as far as it exists.
-func realPath(path string) string {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return path
-	}
-	if real, err := filepath.EvalSymlinks(abs); err == nil {
-		return real
-	}
-	if abs == "/" {
-		return abs
-	}
-	return filepath.Join(realPath(filepath.Dir(abs)), filepath.Base(abs))
+	return "local " + strings.TrimSuffix(transfer.RealPath(p.arg), "/") + "/"
 }
 
 // path is the path of the argument within its bucket.
