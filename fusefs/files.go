@@ -63,7 +63,8 @@ func (s *server) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse
 	if err != nil && err != io.EOF {
 		return nil, s.status("read", err)
 	}
-	return fuse.ReadResultData(buf[:n]), fuse.OK
+	// As a vector go-fuse writes it at once; as data it would try a pipe first.
+	return fuse.ReadResultVector([][]byte{buf[:n]}), fuse.OK
 }
 
 func (s *server) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {

@@ -41,17 +41,22 @@ func without(t testing.TB, m *mounts.Mount, patience time.Duration, f func() err
 // without the mount. The caller closes it.
 func passedThrough(t testing.TB, m *mounts.Mount, name string) *os.File {
 	t.Helper()
+	path := filepath.Join(m.Dir, name)
+	page, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE) // aligned
+	must(t, err)
+	defer unix.Munmap(page)
 	var f *os.File
 	eventually(t, name+" is passed through", func() bool {
-		var err error
-		f, err = os.Open(filepath.Join(m.Dir, name))
+		// No page that the kernel has answers a direct read.
+		direct, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECT, 0)
 		must(t, err)
-		forgetPages(t, f) // some may stay: a read at many places finds others
-		if without(t, m, time.Second, func() error { return readHere(f) }) {
-			return true
+		defer direct.Close()
+		if !without(t, m, time.Second, func() error { _, err := direct.ReadAt(page, 0); return err }) {
+			return false
 		}
-		f.Close()
-		return false
+		f, err = os.Open(path) // as direct is
+		must(t, err)
+		return true
 	})
 	return f
 }
@@ -60,17 +65,6 @@ func passedThrough(t testing.TB, m *mounts.Mount, name string) *os.File {
 func forgetPages(t testing.TB, f *os.File) {
 	t.Helper()
 	must(t, unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED))
-}
-
-// readHere reads a few bytes of each MiB.
-func readHere(f *os.File) error {
-	for off := int64(0); ; off += 1 << 20 {
-		if _, err := f.ReadAt(make([]byte, 100), off); err == io.EOF {
-			return nil
-		} else if err != nil {
-			return err
-		}
-	}
 }
 
 // cachedFile mounts a bucket with a file of size bytes, and reads it once.
