@@ -18,6 +18,7 @@ type load struct {
 	slot   bool    // it holds a slot; only its goroutine looks at it once started
 	ctx    context.Context
 	cancel context.CancelFunc
+	info   object.Info // what the store told with the bytes; without a Key: nothing
 
 	// Cache.mu guards these.
 	next      int  // the first of pieces that is not settled
@@ -163,6 +164,9 @@ func (c *Cache) fetch(l *load, pieces []*piece) error {
 	}
 	defer body.Close()
 	answered := time.Now()
+	if b, ok := body.(informed); ok {
+		l.info = b.Info()
+	}
 	for i, p := range pieces {
 		if err := readFull(body, p.b.buf[p.lo:p.hi], i == len(pieces)-1); err != nil {
 			return fmt.Errorf("block %d: %w", p.b.index, err)

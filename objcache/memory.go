@@ -45,14 +45,7 @@ func (c *Cache) aheadBufferLocked(n int, r *Reader) []byte {
 			return nil
 		}
 	}
-	for {
-		if b := c.mu.pool.get(n); b != nil {
-			return b
-		}
-		if !c.evictLocked(c.mu.cold) && !c.evictLocked(c.mu.warm) {
-			return nil
-		}
-	}
+	return c.spareBufferLocked(n)
 }
 
 // evictLocked forgets the least recent block of l that is not pinned.

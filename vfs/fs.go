@@ -121,7 +121,7 @@ func New(o Options) *FS {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	fs := &FS{o: o, log: o.Log, store: o.Store, slots: make(chan struct{}, o.Heads),
+	fs := &FS{o: o, log: o.Log, store: o.Store, slots: make(chan struct{}, o.Heads), reads: make(chan struct{}, filesAtOnce),
 		def: defaults{uid: o.UID, gid: o.GID, fileMode: o.FileMode, dirMode: o.DirMode, serverTime: o.ServerModTime}}
 	fs.ctx, fs.cancel = context.WithCancel(context.Background())
 	fs.lasting, fs.giveUp = context.WithCancel(context.Background())
