@@ -29,7 +29,7 @@ var toolScripts = map[string]string{
 		dd if=f of=g bs=1000 skip=99 count=3 status=none; dd if=f of=h bs=1M iflag=direct oflag=direct status=none; cmp f h && echo same
 		dd if=f of=g bs=4k seek=3 conv=notrunc,fsync status=none; fallocate -l 2000000 i; stat -c '%n %s' *`,
 	"append": `for i in $(seq 100); do echo line $i >> f; done; (for i in $(seq 50); do echo a >> g; done) & (for i in $(seq 50); do echo b >> g; done); wait
-		sort -o g g; tail -n 3 f; { echo 1; echo 2; } | tee h | tee -a h; head -c 5 f > f2`,
+		sort -o g g; tail -n 3 f; { echo 1; echo 2; } | tee h; echo 3 | tee -a h; head -c 5 f > f2`,
 	"compress": `seq 1 100000 > f; cp -p f g; gzip f; gunzip -t f.gz && gunzip f.gz; cmp f g && echo same; xz -k g; xz -t g.xz && echo sound; rm g.xz
 		split -b 100000 f part; cat part* | cmp - f && echo same; sort -R f | sort -n -o g; cmp f g && echo same; shred -u part*`,
 	"names": `touch ' lead' 'trail ' 'new
