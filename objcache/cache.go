@@ -164,7 +164,7 @@ func newCache(o Options, alloc func(int) []byte, free func([]byte)) (*Cache, err
 	if o.Dir == "" {
 		return c, nil
 	}
-	d, err := openDisk(o, c.unpin, c.repin)
+	d, err := openDisk(o, c.unpin, c.repin, func() bool { return len(c.slots) > 0 })
 	if err != nil {
 		c.cancel()
 		return nil, err

@@ -49,6 +49,9 @@ type diskCache struct {
 	// free returns the free space of the disk of a folder; tests change it.
 	free    func(dir string) (int64, bool)
 	minFree int64
+	busy    func() bool  // GETs are under way
+	patient int64        // as many bytes in the queue wait while that is so
+	waiting atomic.Int64 // bytes in the queue
 
 	queue  chan *block   // pinned blocks that wait for the writer
 	missed chan *block   // blocks that found the queue full, not pinned
@@ -111,7 +114,7 @@ const (
 
 // openDisk opens the cache in o.Dir. unpin lets go of a block that was offered, and repin
 // takes hold of one again that could not be taken then.
-func openDisk(o Options, unpin func(*block), repin func(*block) bool) (*diskCache, error) {
+func openDisk(o Options, unpin func(*block), repin func(*block) bool, busy func() bool) (*diskCache, error) {
 	if err := prepareDir(o.Dir); err != nil {
 		return nil, dirError(o.Dir, err)
 	}
@@ -121,6 +124,7 @@ func openDisk(o Options, unpin func(*block), repin func(*block) bool) (*diskCach
 		dir: o.Dir, blockSize: int64(o.BlockSize), maxEntries: maxEntries,
 		budget: o.Disk, log: o.Log, unpin: unpin, repin: repin, pwrite: pwrite, syncOut: syncOut,
 		free: freeSpace, minFree: o.MinFree,
+		busy: busy, patient: o.Memory / 16,
 		queue: make(chan *block, lag), missed: make(chan *block, maxMissed), wake: make(chan struct{}, 1), wakeKeeper: make(chan struct{}, 1),
 	}
 	d.mu.entries = make(map[name]*entry)

@@ -11,7 +11,7 @@ import (
 )
 
 // maxMissed bounds the blocks that are remembered because the writer was busy.
-const maxMissed = 1024
+const maxMissed = 8192
 
 // offer queues a block to be written. It returns false, without waiting, if that can't
 // be, and tries again later if the block is still in memory then; else the caller must have pinned b before the writer, which calls unpin, can see
@@ -22,6 +22,7 @@ func (d *diskCache) offer(b *block) bool {
 	}
 	select {
 	case d.queue <- b:
+		d.waiting.Add(int64(cap(b.buf)))
 		return true
 	default:
 	}
@@ -74,7 +75,7 @@ func (d *diskCache) write(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case b := <-d.queue:
-			w.store(b)
+			w.took(b)
 		default:
 			w.sumBlock()
 		}
@@ -85,9 +86,12 @@ func (d *diskCache) write(ctx context.Context) {
 // was missed. False: ctx has ended.
 func (w *writer) next(ctx context.Context) bool {
 	d := w.d
+	if !w.yield(ctx) {
+		return false
+	}
 	select {
 	case b := <-d.queue:
-		w.store(b)
+		w.took(b)
 		return ctx.Err() == nil
 	default:
 	}
@@ -98,7 +102,7 @@ func (w *writer) next(ctx context.Context) bool {
 	case <-ctx.Done():
 		return false
 	case b := <-d.queue:
-		w.store(b)
+		w.took(b)
 	case b := <-d.missed:
 		if d.repin(b) {
 			w.store(b)
@@ -108,10 +112,34 @@ func (w *writer) next(ctx context.Context) bool {
 	return true
 }
 
+// yieldTime is how long the writer waits at a time while others need the processor.
+const yieldTime = 10 * time.Millisecond
+
+// yield lets GETs under way go first, as long as what waits to be written is little: the
+// making of two files takes as long as fetching a small object, and can be done later.
+// It returns false when ctx ends.
+func (w *writer) yield(ctx context.Context) bool {
+	d := w.d
+	for d.busy() && d.waiting.Load() < d.patient {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(yieldTime):
+		}
+	}
+	return true
+}
+
 // rest closes files, so that the space of one that is evicted becomes free.
 func (w *writer) rest() {
 	w.last.close()
 	w.last, w.lastOf = nil, nil
+}
+
+// took writes a block of the queue.
+func (w *writer) took(b *block) {
+	w.d.waiting.Add(-int64(cap(b.buf)))
+	w.store(b)
 }
 
 // store writes one block and lets go of it.

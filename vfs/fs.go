@@ -64,8 +64,9 @@ type FS struct {
 
 	ns    sync.RWMutex // names against a folder's rename, see doc.go
 	heads singleflight.Group
-	reads chan struct{} // bounds the files that are fetched ahead
-	slots chan struct{} // bounds requests that run ahead
+	lists singleflight.Group // by folder
+	reads chan struct{}      // bounds the files that are fetched ahead
+	slots chan struct{}      // bounds requests that run ahead
 
 	ctx    context.Context // ends with Close: background requests run on it
 	cancel context.CancelFunc

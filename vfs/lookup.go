@@ -149,11 +149,11 @@ func (fs *FS) findRemote(ctx context.Context, p *Inode, name string) (found, err
 	prefix, held := p.keyLocked(), p.heldLocked()
 	fs.tree.Unlock()
 	if goneThrough && fs.o.DirCacheTime > 0 {
-		if f, ok, err := fs.listFrom(ctx, p, name); ok || err != nil {
+		if f, ok, err := fs.listTogether(ctx, p, name); ok || err != nil {
 			return f, err
 		}
 	} else if !known && fs.o.DirCacheTime > 0 {
-		if err := fs.loadListing(ctx, p); err != nil {
+		if err := fs.loadTogether(ctx, p); err != nil {
 			return found{}, err
 		}
 		fs.tree.Lock()

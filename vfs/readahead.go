@@ -115,24 +115,27 @@ func (fs *FS) noteRead(n *Inode) {
 	fs.fetchAlong(p, t)
 }
 
-// fetchAlong fetches as far as the trail and the free slots let it, and goes on as
-// answers come.
+// fetchAlong fetches as far as the trail lets it, by as many workers as there is work and
+// are free.
 func (fs *FS) fetchAlong(p *Inode, t *trail) {
-	for fs.ctx.Err() == nil {
+	for {
 		select {
 		case fs.reads <- struct{}{}:
 		default:
 			return
 		}
-		e := fs.nextRead(p, t)
-		if e == nil {
+		first := fs.nextRead(p, t)
+		if first == nil {
 			<-fs.reads
 			return
 		}
+		// A worker goes on with the next file: the way through the store's client is deep,
+		// and a stack that grew once serves all.
 		fs.wg.Go(func() {
-			fs.fetchAhead(e.info)
-			<-fs.reads
-			fs.fetchAlong(p, t)
+			defer func() { <-fs.reads }()
+			for e := first; e != nil; e = fs.nextRead(p, t) {
+				fs.fetchAhead(e.info)
+			}
 		})
 	}
 }
@@ -141,7 +144,7 @@ func (fs *FS) fetchAlong(p *Inode, t *trail) {
 func (fs *FS) nextRead(p *Inode, t *trail) *listed {
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
-	for ; !t.ended && p.t.listing == t.l && t.next < min(t.until, len(t.l.names)); t.next++ {
+	for ; !t.ended && fs.ctx.Err() == nil && p.t.listing == t.l && t.next < min(t.until, len(t.l.names)); t.next++ {
 		e := t.l.byName[t.l.names[t.next]]
 		if e == nil || !smallFile(e) {
 			continue
@@ -159,7 +162,7 @@ func (fs *FS) nextRead(p *Inode, t *trail) *listed {
 // fetchAhead brings a listed file into the block cache. Whoever asks for its attributes
 // meanwhile waits for this answer instead of sending a HEAD.
 func (fs *FS) fetchAhead(listed object.Info) {
-	<-fs.heads.DoChan(listed.Key, func() (any, error) {
+	fs.heads.Do(listed.Key, func() (any, error) { // who joins gets the error
 		currentLocked := fs.asking(listed.Key)
 		info, err := fs.o.Cache.Fetch(fs.ctx, listed.ID(), listed.Size)
 		if err != nil || info.Key == "" {
