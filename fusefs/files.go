@@ -52,6 +52,17 @@ func (s *server) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut
 	return fuse.OK
 }
 
+// viewed is the answer to a read in place. As a vector go-fuse writes it at once; other
+// answers it would put into a pipe first.
+type viewed struct {
+	fuse.ReadResult
+	parts   [][]byte
+	release func()
+}
+
+func (v viewed) Slices() ([][]byte, fuse.Status) { return v.parts, fuse.OK }
+func (v viewed) Done()                           { v.release() }
+
 func (s *server) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
 	h, err := s.files.get(in.Fh)
 	if err != nil {
@@ -59,12 +70,11 @@ func (s *server) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse
 	}
 	ctx, end := s.begin(cancel, &in.InHeader)
 	defer end()
-	n, err := h.ReadAt(ctx, buf, int64(in.Offset))
+	v, err := h.View(ctx, buf, int64(in.Offset))
 	if err != nil && err != io.EOF {
 		return nil, s.status("read", err)
 	}
-	// As a vector go-fuse writes it at once; as data it would try a pipe first.
-	return fuse.ReadResultVector([][]byte{buf[:n]}), fuse.OK
+	return viewed{fuse.ReadResultVector(v.Parts), v.Parts, v.Release}, fuse.OK
 }
 
 func (s *server) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {

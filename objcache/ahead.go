@@ -4,13 +4,16 @@ const (
 	// A GET ahead has this many blocks, as far as its length is worthwhile.
 	minRunBlocks = 2
 	maxRunBlocks = 32
-	// maxParts bounds the GETs that a window is loaded by.
-	maxParts = 24
+	// Bounds of the GETs that a window is loaded by: one reader needs many at a time, but
+	// many readers need few each.
+	minParts, maxParts = 4, 24
 	// margin is how many times more is loaded ahead than is read while a GET takes.
 	margin = 2
 	// knownBlocks is how many blocks another reader must have read in order until this
 	// one takes for known what is there.
 	knownBlocks = 32
+	// maxKnown bounds the places that are remembered of readers that are gone.
+	maxKnown = 64
 )
 
 // loadAheadLocked starts loads so that s has as much ahead of it as its reading in
@@ -37,7 +40,8 @@ func (c *Cache) windowLocked(s *stream) (window, run int64) {
 	window = min(s.bytes*growth, c.shareLocked(s.r))
 	m := &c.mu.meter
 	longest := min(max(m.worthwhile(), minRunBlocks*c.blockSize), maxRunBlocks*c.blockSize)
-	run = min(max(window/maxParts, minRunBlocks*c.blockSize), longest)
+	parts := int64(max(maxParts/max(len(c.mu.holders), 1), minParts))
+	run = min(max(window/parts, minRunBlocks*c.blockSize), longest)
 	if s.pace.rate > 0 {
 		need := int64(margin*s.pace.rate*m.take(run)) + run
 		window = min(window, max(need, 2*minRunBlocks*c.blockSize))
@@ -71,18 +75,26 @@ func (c *Cache) upAheadLocked(s *stream, window, run int64) {
 // above where s is. What comes there may well not be read again by s.
 func (c *Cache) knownLocked(s *stream) int64 {
 	known := s.r.v.size
+	for _, begin := range s.r.v.known {
+		if begin > s.next {
+			known = min(known, begin)
+		}
+	}
 	for r := range s.r.v.readers {
 		if r == s.r {
 			continue
 		}
 		for _, other := range r.streams {
-			if other.dir > 0 && other.begin > s.next && other.bytes >= knownBlocks*c.blockSize {
+			if other.begin > s.next && other.wentFar() {
 				known = min(known, other.begin)
 			}
 		}
 	}
 	return known
 }
+
+// wentFar reports whether so much was read upwards that it is known what is there.
+func (s *stream) wentFar() bool { return s.dir > 0 && s.bytes >= knownBlocks*s.r.c.blockSize }
 
 // downAheadLocked loads ahead of a reader that goes downwards.
 func (c *Cache) downAheadLocked(s *stream, window, run int64) {

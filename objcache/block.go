@@ -19,7 +19,8 @@ type version struct {
 	name    name             // of its files on disk; set if onDisk ever was
 	blocks  map[int64]*block // by index
 	readers map[*Reader]struct{}
-	shared  bool // it is in Cache.mu.versions
+	known   []int64 // where readers that are gone began to read far
+	shared  bool    // it is in Cache.mu.versions
 	// onDisk tells that the disk cache may be asked, and given blocks.
 	onDisk atomic.Bool
 }

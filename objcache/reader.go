@@ -170,10 +170,9 @@ func (r *Reader) Close() {
 		return
 	}
 	r.closed = true
-	for _, s := range r.streams {
-		s.abandonLocked()
+	for len(r.streams) > 0 {
+		r.endLocked(r.streams[0])
 	}
-	r.streams = nil
 	delete(r.v.readers, r)
 	c.releaseVersionLocked(r.v)
 }

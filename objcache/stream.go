@@ -197,6 +197,9 @@ func (r *Reader) pruneLocked() {
 // endLocked gives a stream up.
 func (r *Reader) endLocked(s *stream) {
 	s.abandonLocked()
+	if s.wentFar() && len(r.v.known) < maxKnown {
+		r.v.known = append(r.v.known, s.begin)
+	}
 	for i, other := range r.streams {
 		if other == s {
 			r.streams = append(r.streams[:i], r.streams[i+1:]...)

@@ -134,6 +134,36 @@ func (fs *FS) content(n *Inode) content {
 // ReadAt reads as io.ReaderAt does. What this mount wrote is seen at once; otherwise the
 // bytes are of the version that the file had at open, or the error is KindStale.
 func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	return h.read(ctx, p, off, func(r *objcache.Reader) (int, error) { return r.ReadAt(ctx, p, off) })
+}
+
+// View is bytes of a file in place. Release it when they are used.
+type View struct {
+	Parts   [][]byte
+	Release func()
+}
+
+// View is ReadAt without a copy, where the bytes are in memory; else they are put into p,
+// which belongs to the View until Release. After an error other than io.EOF there is none.
+func (h *Handle) View(ctx context.Context, p []byte, off int64) (View, error) {
+	var v objcache.View
+	inPlace := false
+	n, err := h.read(ctx, p, off, func(r *objcache.Reader) (_ int, err error) {
+		v, err = r.View(ctx, p, off)
+		inPlace = err == nil || err == io.EOF
+		return v.Len(), err
+	})
+	switch {
+	case err != nil && err != io.EOF:
+		return View{}, err
+	case inPlace:
+		return View{v.Parts, v.Release}, err
+	}
+	return View{[][]byte{p[:n]}, func() {}}, err
+}
+
+// read reads into p what is local, and lets remote read the rest.
+func (h *Handle) read(ctx context.Context, p []byte, off int64, remote func(*objcache.Reader) (int, error)) (int, error) {
 	for {
 		c := h.fs.content(h.n)
 		var k int
@@ -141,7 +171,7 @@ func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 		if c.staged != nil {
 			k, err = c.staged.ReadAt(ctx, p, off)
 		} else {
-			k, err = h.readRemote(ctx, c, p, off)
+			k, err = remote(h.readerOf(c))
 		}
 		if err == nil || err == io.EOF || ctx.Err() != nil {
 			return k, err
@@ -157,8 +187,10 @@ func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	}
 }
 
-func (h *Handle) readRemote(ctx context.Context, c content, p []byte, off int64) (int, error) {
+// readerOf returns the handle's reader of a remote version.
+func (h *Handle) readerOf(c content) *objcache.Reader {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.reader == nil && c.size <= maxSmall {
 		h.fs.noteRead(h.n)
 	}
@@ -168,9 +200,7 @@ func (h *Handle) readRemote(ctx context.Context, c content, p []byte, off int64)
 		}
 		h.reader, h.of = h.fs.o.Cache.Reader(c.id, c.size), c.id
 	}
-	r := h.reader
-	h.mu.Unlock()
-	return r.ReadAt(ctx, p, off)
+	return h.reader
 }
 
 // WriteAt writes all of p into the staged file, and returns len(p) or an error.
