@@ -120,7 +120,7 @@ func TestStatRunsAheadInLargeFolders(t *testing.T) {
 		m.put(fmt.Sprintf("d/%04d", i), "x", nil)
 	}
 	dir := t.TempDir()
-	w := newWorld(t, m, func(o *Options) { o.MaxListed = 8000 }, keep(t, dir, 5000)) // the folder is larger than a quarter
+	w := newWorld(t, m, func(o *Options) { o.MaxListed = 4000 }, keep(t, dir, 5000)) // the folder is larger than half
 	id := w.node("d")
 	d, err := w.fs.OpenDir(w.ctx(), id)
 	w.must(err)
@@ -182,7 +182,7 @@ func TestLookupsInNoOrderListNoPages(t *testing.T) {
 	for i := range files {
 		m.put(fmt.Sprintf("d/%05d", i), "x", nil)
 	}
-	w := newWorld(t, m, func(o *Options) { o.MaxListed = 8000 })
+	w := newWorld(t, m, func(o *Options) { o.MaxListed = 4000 })
 	w.list("d")
 	id := w.node("d")
 	sent := 0
@@ -312,6 +312,15 @@ func TestTheTableOfInodesIsBounded(t *testing.T) {
 	if k.told > 2*files {
 		t.Errorf("the kernel was asked %d times for %d inodes", k.told, files)
 	}
+	w.fs.tree.Lock()
+	inOrder := 0
+	for n := w.fs.tree.order.oldest; n != nil; n = n.t.newer {
+		inOrder++
+	}
+	if inOrder != len(w.fs.tree.nodes)-1 { // the root is not to be forgotten
+		t.Errorf("%d inodes are held, %d known", inOrder, len(w.fs.tree.nodes))
+	}
+	w.fs.tree.Unlock()
 	w.closeFile(h)
 	if got := w.read("d/0007"); got != "y" {
 		t.Errorf("reads %q", got)

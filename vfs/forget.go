@@ -93,7 +93,7 @@ func (fs *FS) unusedLocked(count int) (names []Forgettable) {
 		n := o.oldest
 		o.use(n)
 		if n.t.lookups > 0 && n.t.opens == 0 && n.t.pins == 0 && n.t.staged == nil && len(n.t.children) == 0 && n.t.parent != nil {
-			names = append(names, Forgettable{Node: n.id, Parent: n.t.parent.id, Name: n.t.name, Dir: n.dir})
+			names = append(names, Forgettable{Node: n.t.node, Parent: n.t.parent.t.node, Name: n.t.name, Dir: n.dir})
 		}
 	}
 	return names

@@ -333,6 +333,7 @@ func (fs *FS) dropLocked(n *Inode) {
 			return
 		}
 		delete(fs.tree.nodes, n.t.node)
+		fs.tree.order.remove(n)
 		if fs.tree.inos[n.t.attr.Ino] == n {
 			delete(fs.tree.inos, n.t.attr.Ino)
 		}

@@ -154,6 +154,10 @@ func (fs *FS) keepListing(p *Inode, gen uint64, at time.Time, m *namer, all []li
 	fs.setListingLocked(p, l)
 }
 
+// maxOfOne is how many entries one folder's listing may have: a large one leaves room for
+// those of other folders.
+func (fs *FS) maxOfOne() int { return fs.o.MaxListed / 2 }
+
 // slideLocked adds names that were listed just now to what is cached of a large folder,
 // in the place of those that were listed first.
 func (fs *FS) slideLocked(p *Inode, prefix string, at time.Time, more []listed) *listing {
@@ -167,7 +171,7 @@ func (fs *FS) slideLocked(p *Inode, prefix string, at time.Time, more []listed) 
 	for i := range more {
 		l.put(&more[i])
 	}
-	if drop := len(l.names) - max(1, fs.o.MaxListed/4); drop > 0 {
+	if drop := len(l.names) - max(1, fs.maxOfOne()); drop > 0 {
 		for _, name := range l.names[:drop] {
 			delete(l.byName, name)
 		}

@@ -238,7 +238,7 @@ func (d *DirHandle) fillRemote(ctx context.Context) ([]listed, bool, error) {
 	}
 	if s.all != nil {
 		s.all = append(s.all, more...)
-		if len(s.all) > fs.o.MaxListed/4 {
+		if len(s.all) > fs.maxOfOne() {
 			s.all = nil
 		}
 	}

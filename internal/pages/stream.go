@@ -130,7 +130,9 @@ func (s *Stream[S]) take() (p Page[S], wait chan struct{}, err error) {
 		return p, nil, err
 	}
 	if len(first.pages) > 0 {
-		p, first.pages = first.pages[0], first.pages[1:]
+		p = first.pages[0]
+		first.pages[0] = Page[S]{} // what is passed is not held
+		first.pages = first.pages[1:]
 		s.passLocked()
 		p.Last = len(s.mu.segments) == 0
 		if s.mu.taken++; s.mu.taken > 1 {
@@ -145,6 +147,7 @@ func (s *Stream[S]) take() (p Page[S], wait chan struct{}, err error) {
 // passLocked drops the segments that are through.
 func (s *Stream[S]) passLocked() {
 	for len(s.mu.segments) > 0 && s.mu.segments[0].done && len(s.mu.segments[0].pages) == 0 {
+		s.mu.segments[0] = nil // what is passed is not held
 		s.mu.segments = s.mu.segments[1:]
 	}
 }
