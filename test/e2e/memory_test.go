@@ -27,6 +27,11 @@ const memoryLimit = (256 + 64) << 20
 // and fails if that is over the limit.
 func peakMemory(t testing.TB, what string, m *mounts.Mount) {
 	t.Helper()
+	peakMemoryOf(t, what, m, memoryLimit)
+}
+
+func peakMemoryOf(t testing.TB, what string, m *mounts.Mount, limit int64) {
+	t.Helper()
 	wantPeak(t, what, m, memoryLimit)
 }
 
@@ -111,6 +116,30 @@ func TestMemoryOfAMillionNames(t *testing.T) {
 	}
 	same(t, "names", seen, n)
 	peakMemory(t, "listing a million names", m)
+}
+
+// The names that the kernel knows count as well: it is asked to forget them.
+func TestMemoryOfManyNamesThatAreLookedAt(t *testing.T) {
+	const n = 200_000
+	fake := s3fake.Start(t, s3fake.Options{})
+	name, _ := mounts.NewBucket(t, servers.Of(fake))
+	fake.Bucket(name).AddVirtual(s3fake.Virtual{Prefix: "many/name-", N: n, Size: 100})
+	m := mounts.Start(t, mounts.Options{Server: servers.Of(fake), Path: name,
+		Args: []string{"--memory", "32M", "--use-server-modtime"}})
+	dir, err := os.Open(m.Dir + "/many")
+	must(t, err)
+	defer dir.Close()
+	seen := 0
+	for {
+		infos, err := dir.Readdir(1000)
+		seen += len(infos)
+		if err == io.EOF {
+			break
+		}
+		must(t, err)
+	}
+	same(t, "names", seen, n)
+	peakMemoryOf(t, "looking at 200,000 names with --memory 32M", m, (32+64)<<20)
 }
 
 func TestMemoryOfManyReadersAndWriters(t *testing.T) {
