@@ -58,6 +58,8 @@ type bucket struct {
 	prefix string
 	o      BucketOptions
 	parts  *semaphore.Weighted // of all files that go up at a time
+	memory *semaphore.Weighted // bytes of what passes through memory: relay of them
+	relay  int64
 	// noSums is set when ETags that look like MD5 sums turn out to be none.
 	noSums atomic.Bool
 	// foreign is the store of the last source that the store could not copy from itself.
@@ -78,6 +80,7 @@ func NewBucket(s Store, prefix string, o BucketOptions) (Endpoint, error) {
 		return nil, object.Errorf(object.KindNotUTF8, "open", prefix, "")
 	}
 	b := &bucket{store: s, prefix: prefix, o: o.withDefaults(), parts: semaphore.NewWeighted(int64(max(o.Parallel, allParts)))}
+	b.setRelay(relayMemory)
 	b.noSums.Store(o.NoETagMD5)
 	return b, nil
 }
@@ -143,7 +146,20 @@ func (b *bucket) Open(ctx context.Context, f File, r object.Range) (io.ReadClose
 	return b.store.Get(ctx, b.id(f), r)
 }
 
+// Content pins the version by its ETag: one that a listing did not tell is asked for.
 func (b *bucket) Content(ctx context.Context, f File) (Content, error) {
+	if f.Info.ETag == "" {
+		now, err := b.Stat(ctx, f.Path)
+		switch {
+		case err != nil:
+			return nil, err
+		case now.Size != f.Size:
+			return nil, changed(f.Path)
+		case now.Info.ETag == "" && f.Size > wholeSize:
+			return nil, object.Errorf(object.KindUnsupported, "read", f.Path, "the store tells no ETag, so that a file of several ranges could be of several versions")
+		}
+		f = now
+	}
 	c := &bucketContent{b: b, f: f}
 	if f.Info.Meta != nil {
 		c.info.Store(&f.Info)

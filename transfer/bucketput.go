@@ -38,7 +38,7 @@ func (b *bucket) Put(ctx context.Context, name string, content Content, o PutOpt
 	if err != nil {
 		return File{}, err
 	}
-	put, err := describe(ctx, name, content, o)
+	put, err := describe(ctx, name, content, &o)
 	if err != nil {
 		return File{}, err
 	}
@@ -58,8 +58,9 @@ func (b *bucket) Put(ctx context.Context, name string, content Content, o PutOpt
 	return f, nil
 }
 
-// describe says what is stored beside the bytes.
-func describe(ctx context.Context, name string, content Content, o PutOptions) (object.PutOptions, error) {
+// describe says what is stored beside the bytes. Of content that is Described, o gets the
+// sum: a listing does not tell that of an object of several parts, or that an ETag is none.
+func describe(ctx context.Context, name string, content Content, o *PutOptions) (object.PutOptions, error) {
 	put := object.PutOptions{Meta: o.Meta, ContentType: o.ContentType}
 	t := o.ModTime
 	if d, ok := content.(Described); ok {
@@ -67,6 +68,7 @@ func describe(ctx context.Context, name string, content Content, o PutOptions) (
 		if err != nil {
 			return put, err
 		}
+		o.MD5, _ = info.MD5()
 		if put.Meta == nil {
 			put.Meta = info.Meta
 		}
@@ -99,6 +101,11 @@ type upload struct {
 // whole sends the file by one request, with its sum, so that the store refuses bytes
 // that are no longer those that were summed up.
 func (u *upload) whole(ctx context.Context) (object.Info, error) {
+	free, err := u.room(ctx, u.size)
+	if err != nil {
+		return object.Info{}, err
+	}
+	defer free()
 	at, got, err := u.summed(ctx)
 	if err != nil {
 		return object.Info{}, err
@@ -235,19 +242,26 @@ func (u *upload) sendParts(ctx context.Context, id string) (object.Info, error) 
 	parts := make([]object.Part, (u.size+size-1)/size)
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(u.parallel())
+	sum := u.relaySum()
 	for i := range parts {
-		if gctx.Err() != nil {
-			break
+		off := int64(i) * size
+		p := partOf{number: i + 1, off: off, n: min(size, u.size-off), turn: sum.turn()}
+		free, err := u.place(gctx, p.n)
+		if err != nil {
+			break // gctx has ended, which is told below
 		}
 		g.Go(func() (err error) {
-			off := int64(i) * size
-			parts[i], err = u.part(gctx, id, i+1, off, min(size, u.size-off))
+			defer free()
+			parts[i], err = u.part(gctx, id, p)
 			return err
 		})
 	}
 	err := g.Wait()
 	if err == nil {
 		err = localError("write", u.path, ctx.Err())
+	}
+	if err == nil {
+		err = sum.verify(ctx, u)
 	}
 	if stale := u.content.Unchanged(); stale != nil && ctx.Err() == nil {
 		err = stale // which is why a part came out too short
@@ -271,23 +285,29 @@ func (u *upload) parallel() int {
 	return remote
 }
 
-// part sends one part, when it is its turn among those of all files: out of the file itself where it is local, else out of memory,
-// since a part is read more than once.
-func (u *upload) part(ctx context.Context, id string, number int, off, n int64) (object.Part, error) {
-	if err := u.b.parts.Acquire(ctx, 1); err != nil {
-		return object.Part{}, localError("write", u.path, err)
-	}
-	defer u.b.parts.Release(1)
+// partOf is a part of a file.
+type partOf struct {
+	number int // from 1 on
+	off, n int64
+	turn   turn // to be summed up
+}
+
+// part sends one part: out of the file itself where it is local, else out of memory, since
+// a part is read more than once.
+func (u *upload) part(ctx context.Context, id string, p partOf) (object.Part, error) {
 	at, ok := u.content.(io.ReaderAt)
 	if !ok {
-		data, err := u.read(ctx, off, n)
-		if err != nil {
-			return object.Part{}, err
+		data, err := u.read(ctx, p.off, p.n)
+		if err == nil {
+			err = p.turn.add(ctx, data)
 		}
-		at, off = bytes.NewReader(data), 0
+		if err != nil {
+			return object.Part{}, localError("write", u.path, err)
+		}
+		at, p.off = bytes.NewReader(data), 0
 	}
-	body := u.watch(at, n)
-	part, err := u.sendPart(ctx, id, number, body, off)
+	body := u.watch(at, p.n)
+	part, err := u.sendPart(ctx, id, p.number, body, p.off)
 	body.end(err == nil)
 	return part, err
 }
