@@ -134,7 +134,7 @@ func (b *Bucket) RestoreStatus(ctx context.Context, key string) (RestoreStatus, 
 	if err := b.checkKey(ctx, opHead, key); err != nil {
 		return RestoreStatus{}, err
 	}
-	out, err := b.head(ctx, key)
+	out, err := b.headAll(ctx, key)
 	if err != nil {
 		return RestoreStatus{}, err
 	}

@@ -24,6 +24,8 @@ type Client struct {
 	quirks quirks
 	s3     *s3.Client
 	wire   *wire
+	keys   aws.CredentialsProvider
+	signer signer         // of requests that go past the SDK; nil: they are not signed
 	random func() float64 // in [0,1): the jitter of pauses
 	// regions are those of the buckets that are not in the configured one, by name.
 	regions sync.Map // of string to string
@@ -52,7 +54,8 @@ func New(ctx context.Context, c Config) (*Client, error) {
 		return nil, err
 	}
 	client := &Client{cfg: c, quirks: c.provider(), wire: newWire(c), random: rand.Float64}
-	client.s3 = s3.New(client.options(keys))
+	options := client.options(keys)
+	client.s3, client.signer, client.keys = s3.New(options), client.newSigner(options), keys
 	return client, nil
 }
 
@@ -123,6 +126,7 @@ type Bucket struct {
 	prefix string // empty, or ending in "/"
 
 	region atomic.Pointer[string] // nil: that of the Client
+	target atomic.Pointer[target] // nil, or of another region: to be found out
 	limits copyLimits
 	warned atomic.Bool // that the store lists keys outside of the prefix
 }

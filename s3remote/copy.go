@@ -129,7 +129,7 @@ func (c *copying) ontoItself() bool {
 
 // look asks for the source, and checks that it is the version asked for.
 func (c *copying) look(ctx context.Context) error {
-	out, err := c.from.head(ctx, c.src.Key)
+	out, err := c.from.headAll(ctx, c.src.Key)
 	if err != nil {
 		return err
 	}

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/s3mount/s3mount/object"
 )
@@ -62,20 +62,6 @@ type reader struct {
 // but for the Size, which is where the range ends. Its Meta is nil for an empty object
 // whose range the store refused.
 func (r *reader) Info() object.Info { return r.info }
-
-// getInfo is headInfo for the answer to a GET; size is where the range ends.
-func getInfo(key string, out *s3.GetObjectOutput, size int64) object.Info {
-	return object.Info{
-		Key:          key,
-		ETag:         bareETag(out.ETag),
-		Size:         size,
-		LastModified: wholeSeconds(out.LastModified),
-		StorageClass: storageClass(string(out.StorageClass)),
-		ContentType:  aws.ToString(out.ContentType),
-		Meta:         decodeMeta(out.Metadata),
-		OtherETag:    !plainETag(out.ServerSideEncryption, out.SSECustomerAlgorithm),
-	}
-}
 
 // settled is how many bytes must come after a failure until the pauses between
 // tries start short again.
@@ -143,23 +129,28 @@ func (r *reader) resume(cause error) error {
 // open sends the request for the bytes from the offset on.
 func (r *reader) open() error {
 	r.body = io.NopCloser(strings.NewReader(""))
-	in := &s3.GetObjectInput{Bucket: &r.b.name, Key: r.b.full(r.id.Key)}
+	bytes := ""
 	switch {
 	case r.end < math.MaxInt64:
-		in.Range = aws.String(fmt.Sprintf("bytes=%d-%d", r.off, r.end-1))
+		bytes = fmt.Sprintf("bytes=%d-%d", r.off, r.end-1)
 	case r.off > 0:
-		in.Range = aws.String(fmt.Sprintf("bytes=%d-", r.off))
+		bytes = fmt.Sprintf("bytes=%d-", r.off)
 	}
-	if r.id.ETag != "" {
-		in.IfMatch = quoted(r.id.ETag)
-	}
+	etag := r.id.ETag
 	err := r.b.do(r.ctx, call{op: opGet, key: r.id.Key, trip: trip{stream: true}, patience: &r.patience, try: func(ctx context.Context, _ bool) error {
-		out, err := r.b.client.s3.GetObject(ctx, in, r.b.inRegion)
+		header := make(http.Header, 8)
+		if bytes != "" {
+			header.Set("Range", bytes)
+		}
+		if etag != "" {
+			header.Set("If-Match", *quoted(etag))
+		}
+		resp, err := r.b.direct(ctx, http.MethodGet, opGet, r.id.Key, header)
 		if err != nil {
 			return r.refusal(err)
 		}
-		if err := r.accept(out); err != nil {
-			out.Body.Close()
+		if err := r.accept(resp); err != nil {
+			resp.Body.Close()
 			return err
 		}
 		return nil
@@ -178,34 +169,39 @@ func (r *reader) refusal(err error) error {
 }
 
 // accept takes over an answer after checking that it is of what was asked for.
-func (r *reader) accept(out *s3.GetObjectOutput) error {
-	etag := bareETag(out.ETag)
+func (r *reader) accept(resp *http.Response) error {
+	etag := bareETag(aws.String(resp.Header.Get("ETag")))
 	if r.id.ETag != "" && etag != "" && etag != r.id.ETag {
 		return object.Errorf(object.KindStale, opGet, r.id.Key, "the store sent the version %q instead of %q", etag, r.id.ETag)
 	}
-	end := int64(math.MaxInt64)
-	if out.ContentRange != nil {
-		start, total, ok := parseContentRange(*out.ContentRange)
+	end, length := int64(math.MaxInt64), contentLength(resp)
+	if text := strings.TrimSpace(resp.Header.Get("Content-Range")); text != "" {
+		start, total, ok := parseContentRange(text)
 		if !ok || start != r.off {
-			return &oddAnswerError{fmt.Sprintf("the range is %q instead of one at %d", *out.ContentRange, r.off)}
+			return &oddAnswerError{fmt.Sprintf("the range is %q instead of one at %d", text, r.off)}
 		}
 		end = total
-		if total < 0 && out.ContentLength != nil {
-			end = r.off + *out.ContentLength
+		if total < 0 && length >= 0 {
+			end = r.off + length
 		}
 	} else if r.off > 0 {
 		return object.Errorf(object.KindUnsupported, opGet, r.id.Key, "the store does not send ranges")
-	} else if out.ContentLength != nil && *out.ContentLength >= 0 {
-		end = *out.ContentLength
+	} else if length >= 0 {
+		end = length
 	}
 	if end >= 0 {
-		r.end = min(r.end, end)
+		end = min(r.end, end)
+	} else {
+		end = r.end
+	}
+	info, err := answerInfo(r.id.Key, resp.Header, max(0, end))
+	if err != nil {
+		return err
 	}
 	if etag != "" {
 		r.id.ETag = etag
 	}
-	r.body = out.Body
-	r.info = getInfo(r.id.Key, out, max(0, r.end))
+	r.body, r.end, r.info = resp.Body, end, info
 	return nil
 }
 

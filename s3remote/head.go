@@ -2,6 +2,7 @@ package s3remote
 
 import (
 	"context"
+	"net/http"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -19,40 +20,40 @@ func (b *Bucket) Head(ctx context.Context, key string) (object.Info, error) {
 	if err := b.checkKey(ctx, opHead, key); err != nil {
 		return object.Info{}, err
 	}
-	out, err := b.head(ctx, key)
-	if err != nil {
-		return object.Info{}, err
-	}
-	return headInfo(key, out), nil
+	return b.head(ctx, key)
 }
 
 const opHead = "HeadObject"
 
-// head returns the store's own answer. ContentLength is never nil. The key is not
-// checked.
-func (b *Bucket) head(ctx context.Context, key string) (*s3.HeadObjectOutput, error) {
+// head is Head without a look at the key.
+func (b *Bucket) head(ctx context.Context, key string) (info object.Info, err error) {
+	err = b.do(ctx, call{op: opHead, key: key, try: func(ctx context.Context, _ bool) error {
+		resp, err := b.direct(ctx, http.MethodHead, opHead, key, make(http.Header, 4))
+		if err != nil {
+			return err
+		}
+		size := contentLength(resp)
+		if size < 0 {
+			return errNoSize
+		}
+		info, err = answerInfo(key, resp.Header, size)
+		return err
+	}})
+	return info, err
+}
+
+// headAll returns all that the store tells, for what needs more than an object.Info has.
+// ContentLength is never nil. The key is not checked.
+func (b *Bucket) headAll(ctx context.Context, key string) (*s3.HeadObjectOutput, error) {
 	var out *s3.HeadObjectOutput
 	err := b.do(ctx, call{op: opHead, key: key, try: func(ctx context.Context, _ bool) (err error) {
 		out, err = b.client.s3.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.name, Key: b.full(key)}, b.inRegion)
 		if err == nil && (out.ContentLength == nil || *out.ContentLength < 0) {
-			err = &oddAnswerError{"the size is missing"}
+			err = errNoSize
 		}
 		return err
 	}})
 	return out, err
-}
-
-func headInfo(key string, out *s3.HeadObjectOutput) object.Info {
-	return object.Info{
-		Key:          key,
-		ETag:         bareETag(out.ETag),
-		Size:         aws.ToInt64(out.ContentLength),
-		LastModified: wholeSeconds(out.LastModified),
-		StorageClass: storageClass(string(out.StorageClass)),
-		ContentType:  aws.ToString(out.ContentType),
-		Meta:         decodeMeta(out.Metadata),
-		OtherETag:    !etagIsMD5(out),
-	}
 }
 
 // storageClass returns "" for the default class: HEAD leaves it out, listings do not.
@@ -63,13 +64,8 @@ func storageClass(class string) string {
 	return class
 }
 
-// etagIsMD5 reports whether the store says nothing that makes an object's ETag
-// another thing than the MD5 of its bytes.
-func etagIsMD5(out *s3.HeadObjectOutput) bool {
-	return plainETag(out.ServerSideEncryption, out.SSECustomerAlgorithm)
-}
-
-// plainETag is etagIsMD5 for the encryption that an answer tells.
+// plainETag reports whether the encryption that an answer tells leaves an object's ETag
+// the MD5 of its bytes.
 func plainETag(sse types.ServerSideEncryption, customer *string) bool {
 	return (sse == "" || sse == types.ServerSideEncryptionAes256) && aws.ToString(customer) == ""
 }

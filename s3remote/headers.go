@@ -23,8 +23,7 @@ var notForPayers = map[string]bool{"ListBuckets": true, "CreateBucket": true, "D
 
 // extraHeaders adds what Config asks for on every request that takes it.
 func (c *Client) extraHeaders(stack *middleware.Stack) error {
-	cfg := &c.cfg
-	if !cfg.RequesterPays && cfg.SSECustomerKey.Empty() {
+	if !c.cfg.RequesterPays && c.cfg.SSECustomerKey.Empty() {
 		return nil
 	}
 	return stack.Build.Add(middleware.BuildMiddlewareFunc("s3mountHeaders", func(
@@ -34,19 +33,23 @@ func (c *Client) extraHeaders(stack *middleware.Stack) error {
 		if !ok {
 			return middleware.BuildOutput{}, middleware.Metadata{}, fmt.Errorf("unknown request type %T", in.Request)
 		}
-		op := awsmiddleware.GetOperationName(ctx)
-		if cfg.RequesterPays && !notForPayers[op] {
-			req.Header.Set("X-Amz-Request-Payer", "requester")
-		}
-		use := customerKeyUse[op]
-		if use.object {
-			cfg.addCustomerKey(req.Header, "X-Amz-Server-Side-Encryption-Customer-")
-		}
-		if use.source {
-			cfg.addCustomerKey(req.Header, "X-Amz-Copy-Source-Server-Side-Encryption-Customer-")
-		}
+		c.addHeaders(awsmiddleware.GetOperationName(ctx), req.Header)
 		return next.HandleBuild(ctx, in)
 	}), middleware.After)
+}
+
+// addHeaders adds what Config asks for on the requests of an operation.
+func (c *Client) addHeaders(op string, h http.Header) {
+	if c.cfg.RequesterPays && !notForPayers[op] {
+		h.Set("X-Amz-Request-Payer", "requester")
+	}
+	use := customerKeyUse[op]
+	if use.object {
+		c.cfg.addCustomerKey(h, "X-Amz-Server-Side-Encryption-Customer-")
+	}
+	if use.source {
+		c.cfg.addCustomerKey(h, "X-Amz-Copy-Source-Server-Side-Encryption-Customer-")
+	}
 }
 
 // addCustomerKey adds the three headers of SSE-C.

@@ -116,7 +116,7 @@ func (b *Bucket) putOnce(ctx context.Context, in *s3.PutObjectInput, body *io.Se
 // putLanded returns nil if the object under key is the one that was sent: the same
 // bytes by their MD5, and the same metadata.
 func (b *Bucket) putLanded(ctx context.Context, key string, body *io.SectionReader, sent object.Info) (object.Info, error) {
-	out, err := b.head(ctx, key)
+	found, err := b.head(ctx, key)
 	if err != nil {
 		return object.Info{}, err
 	}
@@ -124,8 +124,7 @@ func (b *Bucket) putLanded(ctx context.Context, key string, body *io.SectionRead
 	if err != nil {
 		return object.Info{}, err
 	}
-	found := headInfo(key, out)
-	if !etagIsMD5(out) || found.ETag != want || found.Size != sent.Size || !maps.Equal(found.Meta, sent.Meta) {
+	if found.OtherETag || found.ETag != want || found.Size != sent.Size || !maps.Equal(found.Meta, sent.Meta) {
 		return object.Info{}, object.Errorf(object.KindConflict, opPut.String(), key, "")
 	}
 	return found, nil

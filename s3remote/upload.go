@@ -159,13 +159,12 @@ func (b *Bucket) CompleteUpload(ctx context.Context, key, uploadID string, parts
 // completed looks at what a completion left, where the answer has no ETag (Ceph's
 // first one) or is not to be relied on.
 func (b *Bucket) completed(ctx context.Context, key string, parts []object.Part, said object.Info) (object.Info, error) {
-	out, err := b.head(ctx, key)
+	found, err := b.head(ctx, key)
 	if err != nil {
 		return object.Info{}, err
 	}
-	found := headInfo(key, out)
 	want := said.ETag
-	if sum, known := partsETag(parts); want == "" && known && etagIsMD5(out) && !b.client.cfg.OtherPartETags {
+	if sum, known := partsETag(parts); want == "" && known && !found.OtherETag && !b.client.cfg.OtherPartETags {
 		want = sum
 	}
 	if found.Size != said.Size || (want != "" && found.ETag != want) {
@@ -177,13 +176,12 @@ func (b *Bucket) completed(ctx context.Context, key string, parts []object.Part,
 
 // completeLanded returns nil if the object under key is made of these parts.
 func (b *Bucket) completeLanded(ctx context.Context, key string, parts []object.Part, size int64) (object.Info, error) {
-	out, err := b.head(ctx, key)
+	found, err := b.head(ctx, key)
 	if err != nil {
 		return object.Info{}, err
 	}
-	found := headInfo(key, out)
 	want, known := partsETag(parts)
-	if !etagIsMD5(out) || b.client.cfg.OtherPartETags {
+	if found.OtherETag || b.client.cfg.OtherPartETags {
 		known = false
 	}
 	same := known && found.ETag == want
