@@ -42,10 +42,7 @@ func (d *diskCache) adopt(id object.ID, size int64, path string, reserved int64)
 	d.mu.unsummed = append(d.mu.unsummed, e)
 	d.mu.Unlock()
 	d.makeRoom()
-	select {
-	case d.wake <- struct{}{}:
-	default: // the writer is told already
-	}
+	d.rouse()
 	return nil
 }
 

@@ -33,7 +33,7 @@ func TestAdoptIsReadWithoutAFetch(t *testing.T) {
 	o := diskOptions(t, dir, 1<<20)
 	c := open(t, s, o)
 	gate := make(chan struct{})
-	c.disk.pwrite = func(f *os.File, p []byte, off int64) error { <-gate; return pwrite(f, p, off) }
+	c.disk.pwrite = func(f *os.File, off int64, p ...[]byte) error { <-gate; return pwrite(f, off, p...) }
 	adoptData(t, c, o.Disk, id, data, "x")
 	r := c.Reader(id, int64(len(data)))
 	defer r.Close()
@@ -70,7 +70,7 @@ func TestAdoptedWithoutChecksumsIsForgottenByTheNextProcess(t *testing.T) {
 	id, data := s.add("k", "e", 5*testBlock)
 	o := diskOptions(t, dir, 1<<20)
 	c := open(t, s, o)
-	c.disk.pwrite = func(*os.File, []byte, int64) error { return syscall.EIO }
+	c.disk.pwrite = func(*os.File, int64, ...[]byte) error { return syscall.EIO }
 	adoptData(t, c, o.Disk, id, data, "x")
 	await(t, "the writer gives up", c.disk.off.Load)
 	closeAndCheck(t, c, s)
@@ -84,7 +84,7 @@ func TestAdoptedFileThatIsDamagedIsForgotten(t *testing.T) {
 	id, data := s.add("k", "e", 5*testBlock)
 	o := diskOptions(t, dir, 1<<20)
 	c := open(t, s, o)
-	c.disk.pwrite = func(*os.File, []byte, int64) error { return syscall.EIO }
+	c.disk.pwrite = func(*os.File, int64, ...[]byte) error { return syscall.EIO }
 	adoptData(t, c, o.Disk, id, data, "x")
 	os.Truncate(cacheFiles(t, dir, dataSuffix)[0], 2*testBlock)
 	r := c.Reader(id, int64(len(data)))
@@ -104,10 +104,10 @@ func TestRegressionAdoptedFileWithAnIndexInTheMaking(t *testing.T) {
 	c := open(t, s, o)
 	gate, begun := make(chan struct{}), make(chan struct{})
 	var once sync.Once
-	c.disk.pwrite = func(f *os.File, p []byte, off int64) error {
+	c.disk.pwrite = func(f *os.File, off int64, p ...[]byte) error {
 		once.Do(func() { close(begun) })
 		<-gate
-		return pwrite(f, p, off)
+		return pwrite(f, off, p...)
 	}
 	adoptData(t, c, o.Disk, id, data, "x")
 	<-begun // the index is there, and empty

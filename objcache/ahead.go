@@ -9,6 +9,10 @@ const (
 	minParts, maxParts = 4, 24
 	// margin is how many times more is loaded ahead than is read while a GET takes.
 	margin = 2
+	// A window of up to this many blocks grows with what was read by growth; a larger one
+	// is at most this part of what was read: that much is in vain when the reader stops.
+	freeBlocks  = 96
+	laterGrowth = 3
 	// knownBlocks is how many blocks another reader must have read in order until this
 	// one takes for known what is there.
 	knownBlocks = 32
@@ -37,17 +41,22 @@ func (c *Cache) loadAheadLocked(s *stream) {
 // windowLocked returns how many bytes s should have ahead of it, and how many of them a
 // GET should bring: enough that none is waited for at the pace of the reader.
 func (c *Cache) windowLocked(s *stream) (window, run int64) {
-	window = min(s.bytes*growth, c.shareLocked(s.r))
-	m := &c.mu.meter
-	longest := min(max(m.worthwhile(), minRunBlocks*c.blockSize), maxRunBlocks*c.blockSize)
-	parts := int64(max(maxParts/max(len(c.mu.holders), 1), minParts))
-	run = min(max(window/parts, minRunBlocks*c.blockSize), longest)
+	window = min(s.bytes*growth, max(s.bytes/laterGrowth, freeBlocks*c.blockSize), c.shareLocked(s.r))
+	run = c.runLocked(window)
 	if s.pace.rate > 0 {
-		need := int64(margin*s.pace.rate*m.take(run)) + run
+		need := int64(margin*s.pace.rate*c.mu.meter.take(run)) + run
 		window = min(window, max(need, 2*minRunBlocks*c.blockSize))
 	}
-	run -= run % c.blockSize
-	return window, max(run, c.blockSize)
+	return window, run
+}
+
+// runLocked returns how many bytes of a window a GET should bring.
+func (c *Cache) runLocked(window int64) int64 {
+	shortest := minRunBlocks * c.blockSize
+	longest := min(max(c.mu.meter.worthwhile(), shortest), maxRunBlocks*c.blockSize)
+	parts := int64(max(maxParts/max(len(c.mu.holders), 1), minParts))
+	run := min(max(window/parts, shortest), longest)
+	return max(run-run%c.blockSize, c.blockSize)
 }
 
 // upAheadLocked loads ahead of a reader that goes upwards, in runs that end with blocks.
@@ -76,7 +85,7 @@ func (c *Cache) upAheadLocked(s *stream, window, run int64) {
 func (c *Cache) knownLocked(s *stream) int64 {
 	known := s.r.v.size
 	for _, begin := range s.r.v.known {
-		if begin > s.next {
+		if begin >= s.next {
 			known = min(known, begin)
 		}
 	}
@@ -85,7 +94,7 @@ func (c *Cache) knownLocked(s *stream) int64 {
 			continue
 		}
 		for _, other := range r.streams {
-			if other.begin > s.next && other.wentFar() {
+			if other.begin >= s.next && other.wentFar() {
 				known = min(known, other.begin)
 			}
 		}

@@ -41,12 +41,13 @@ type block struct {
 	coming uint64   // the units that loads under way are to fill; none of valid
 	pieces []*piece // what these loads have of the block
 
-	visits  int  // how often a read found something missing
+	visits  int  // how often a later read found something missing
 	refs    int  // pieces, and who waits for it, copies from it or writes it to disk
 	gone    bool // no longer in v.blocks; the last who lets go frees the buffer
 	list    *blockList
 	owner   *stream   // for whom it was made ahead, until somebody reads it
 	readyAt time.Time // set when it was loaded ahead
+	unsaved bool      // it waits to be written to disk
 }
 
 // piece is what one load fills of one block: the bytes from lo to hi, in whole units.
@@ -187,8 +188,12 @@ func (c *Cache) useLocked(b *block) {
 	}
 }
 
-// listLocked moves b to the recent end of l; nil: to no list.
+// listLocked moves b to the recent end of l; nil: to no list. Of those that were read, the
+// ones that wait for the disk have a list of their own.
 func (c *Cache) listLocked(b *block, l *blockList) {
+	if b.unsaved && (l == c.mu.warm || l == c.mu.cold) {
+		l = c.mu.unsaved.read
+	}
 	if b.list != nil {
 		b.list.Remove(b)
 	}
@@ -226,6 +231,10 @@ func (c *Cache) forgetLocked(b *block) {
 	}
 	b.gone = true
 	c.disownLocked(b)
+	if b.unsaved {
+		c.savedLocked(b)
+		c.mu.stats.Dropped++
+	}
 	c.listLocked(b, nil)
 	delete(b.v.blocks, b.index)
 	c.freeLocked(b)

@@ -122,6 +122,8 @@ type Cache struct {
 		// The ready blocks, each in one list. Evicted in this order: cold (given up by
 		// its reader), warm (read before), ahead (loaded ahead, not read yet).
 		cold, warm, ahead *blockList
+		// Between warm and ahead come those that the disk does not have as yet.
+		unsaved unsaved
 		// What readers hold ahead: bytes in all, and who has some.
 		held    int64
 		holders map[*Reader]struct{}
@@ -138,7 +140,7 @@ type Stats struct {
 	Fetches     int64 // GETs begun
 	FetchedByte int64 // bytes that GETs delivered into blocks or to callers
 	DiskBlocks  int64 // blocks that were read from disk
-	Dropped     int64 // blocks that were not written to disk at once because it lagged behind
+	Dropped     int64 // blocks that were evicted before they were on disk, because it lagged behind
 }
 
 // New opens a cache. What an earlier process left in Dir is used from the start, and
@@ -161,10 +163,11 @@ func newCache(o Options, alloc func(int) []byte, free func([]byte)) (*Cache, err
 	c.mu.holders = make(map[*Reader]struct{})
 	c.mu.pool = newPool(o.Memory, o.BlockSize, alloc, free)
 	c.mu.cold, c.mu.warm, c.mu.ahead = newBlockList(), newBlockList(), newBlockList()
+	c.mu.unsaved = newUnsaved()
 	if o.Dir == "" {
 		return c, nil
 	}
-	d, err := openDisk(o, c.unpin, c.repin, func() bool { return len(c.slots) > 0 })
+	d, err := openDisk(o, c)
 	if err != nil {
 		c.cancel()
 		return nil, err
@@ -219,10 +222,7 @@ func (c *Cache) Stats() Stats {
 	defer c.mu.Unlock()
 	s := c.mu.stats
 	s.MemoryUsed, s.MemoryTotal = c.mu.pool.used, c.mu.pool.total
-	s.Blocks = c.mu.cold.Len() + c.mu.warm.Len() + c.mu.ahead.Len()
-	if c.disk != nil {
-		s.Dropped = c.disk.dropped.Load()
-	}
+	s.Blocks = c.mu.cold.Len() + c.mu.warm.Len() + c.mu.unsaved.read.Len() + c.mu.ahead.Len()
 	return s
 }
 
@@ -240,7 +240,7 @@ func (c *Cache) Close() error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, l := range []*blockList{c.mu.cold, c.mu.warm, c.mu.ahead} {
+	for _, l := range []*blockList{c.mu.cold, c.mu.warm, c.mu.unsaved.read, c.mu.ahead} {
 		for _, b := range l.Keys() {
 			c.forgetLocked(b)
 		}

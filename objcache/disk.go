@@ -40,26 +40,21 @@ type diskCache struct {
 	maxEntries int
 	budget     *budget.Disk
 	log        *slog.Logger
-	unpin      func(*block)
-	repin      func(*block) bool // false: the block is no longer in memory
-	// pwrite writes to a file; tests make it fail.
-	pwrite func(f *os.File, p []byte, off int64) error
+	blocks     blocks
+	// pwrite writes the concatenation of p to a file; tests make it fail.
+	pwrite func(f *os.File, off int64, p ...[]byte) error
 	// syncOut makes the kernel write a file's pages; tests make it fail.
 	syncOut func(f *os.File, flags int) error
 	// free returns the free space of the disk of a folder; tests change it.
 	free    func(dir string) (int64, bool)
 	minFree int64
-	busy    func() bool  // GETs are under way
-	patient int64        // as many bytes in the queue wait while that is so
-	waiting atomic.Int64 // bytes in the queue
+	patient int64 // as many bytes of blocks wait while GETs are under way
+	batch   int   // the most blocks that are written at a time
 
-	queue  chan *block   // pinned blocks that wait for the writer
-	missed chan *block   // blocks that found the queue full, not pinned
-	wake   chan struct{} // tells the writer of an entry in mu.unsummed
+	wake chan struct{} // tells the writer of blocks, or an entry in mu.unsummed
 	// wakeKeeper tells the keeper of an entry in mu.unkept.
 	wakeKeeper chan struct{}
 	off        atomic.Bool // writing failed: the disk is only read
-	dropped    atomic.Int64
 	damaged    atomic.Int64
 
 	cancel context.CancelFunc
@@ -112,20 +107,19 @@ const (
 	removing
 )
 
-// openDisk opens the cache in o.Dir. unpin lets go of a block that was offered, and repin
-// takes hold of one again that could not be taken then.
-func openDisk(o Options, unpin func(*block), repin func(*block) bool, busy func() bool) (*diskCache, error) {
+// openDisk opens the cache in o.Dir for the blocks of b.
+func openDisk(o Options, b blocks) (*diskCache, error) {
 	if err := prepareDir(o.Dir); err != nil {
 		return nil, dirError(o.Dir, err)
 	}
-	// Blocks that wait for the writer are pinned: an eighth of the memory at most.
-	lag := max(int(o.Memory/8)/o.BlockSize, 1)
+	// Blocks that are being written are pinned: an eighth of the memory at most.
+	batch := min(max(int(o.Memory/8)/o.BlockSize, 1), maxBatch)
 	d := &diskCache{
 		dir: o.Dir, blockSize: int64(o.BlockSize), maxEntries: maxEntries,
-		budget: o.Disk, log: o.Log, unpin: unpin, repin: repin, pwrite: pwrite, syncOut: syncOut,
+		budget: o.Disk, log: o.Log, blocks: b, pwrite: pwrite, syncOut: syncOut,
 		free: freeSpace, minFree: o.MinFree,
-		busy: busy, patient: o.Memory / 16,
-		queue: make(chan *block, lag), missed: make(chan *block, maxMissed), wake: make(chan struct{}, 1), wakeKeeper: make(chan struct{}, 1),
+		patient: o.Memory / 16, batch: batch,
+		wake: make(chan struct{}, 1), wakeKeeper: make(chan struct{}, 1),
 	}
 	d.mu.entries = make(map[name]*entry)
 	d.mu.live = newEntryList()
@@ -194,21 +188,13 @@ func dirError(dir string, err error) error {
 	return object.Errorf(kind, "open cache", dir, "%w", err)
 }
 
-// close stops both goroutines and lets go of the blocks that were not written.
+// close stops the goroutines, after the writer has had some time for what waits.
 func (d *diskCache) close() {
 	d.mu.Lock()
 	d.mu.closed = true
 	d.mu.Unlock()
 	d.cancel()
 	d.wg.Wait()
-	for {
-		select {
-		case b := <-d.queue:
-			d.unpin(b)
-		default:
-			return
-		}
-	}
 }
 
 // path returns the path of one of a version's files.

@@ -40,8 +40,10 @@
 // index beside it that has a CRC32C per block. A block is believed only if its record
 // in the index is whole and the bytes match it, so nothing needs fsync: whatever a
 // crash leaves behind is found out when it is read, given up, and fetched again.
-// Blocks are written by one goroutine from a short queue; when the disk lags behind,
-// no reader waits: what is still in memory is written later, the rest is not cached.
+// Blocks are written by one goroutine, adjacent ones together, after the GETs under way
+// or once a sixteenth of the memory waits. When the disk lags behind, no reader waits for
+// it: blocks that wait are evicted after those that were read and are on disk, and one that
+// is evicted before it was written is not cached.
 // Whole objects are evicted, the least recently used first, when the cache or the staged
 // files (budget.Disk.OnPressure) need the space, and while the disk has less free space
 // than Options.MinFree. A disk that fails or is full ends the writing with one line in

@@ -281,6 +281,9 @@ func written(t testing.TB, c *Cache) {
 				}
 			}
 		}
+		if c.mu.unsaved.bytes > 0 {
+			return false
+		}
 		c.disk.mu.Lock()
 		defer c.disk.mu.Unlock()
 		for _, e := range c.disk.mu.entries {

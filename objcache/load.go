@@ -44,7 +44,7 @@ func (c *Cache) demandLocked(v *version, off, end int64) *piece {
 	limit := max(min(maxRun, c.o.Memory/4), c.blockSize)
 	end = min(end, off-off%c.blockSize+limit)
 	if b := v.blocks[off/c.blockSize]; b != nil {
-		if b.visits++; b.visits >= maxVisits {
+		if b.visits++; b.visits >= maxVisits-1 { // the first made the block
 			off, end = c.gapLocked(b, off, end)
 		}
 	}
@@ -241,8 +241,8 @@ func (c *Cache) settle(l *load, p *piece, fetched bool) bool {
 	c.settleLocked(p, nil)
 	if fetched {
 		c.mu.stats.FetchedByte += int64(p.hi - p.lo)
-		if c.whole(b) && l.v.onDisk.Load() && !b.gone && c.disk.offer(b) {
-			b.refs++
+		if c.whole(b) && l.v.onDisk.Load() {
+			c.offerLocked(b)
 		}
 	} else {
 		c.mu.stats.DiskBlocks++

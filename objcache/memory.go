@@ -27,7 +27,7 @@ func (c *Cache) demandBufferLocked(n int) []byte {
 		if b := c.mu.pool.get(n); b != nil {
 			return b
 		}
-		if !c.evictLocked(c.mu.cold) && !c.evictLocked(c.mu.warm) && !c.evictLocked(c.mu.ahead) {
+		if !c.evictReadLocked() && !c.evictLocked(c.mu.ahead) {
 			return nil
 		}
 	}
@@ -46,6 +46,12 @@ func (c *Cache) aheadBufferLocked(n int, r *Reader) []byte {
 		}
 	}
 	return c.spareBufferLocked(n)
+}
+
+// evictReadLocked forgets a block that nobody is known to need, best one that can be had
+// from the disk.
+func (c *Cache) evictReadLocked() bool {
+	return c.evictLocked(c.mu.cold) || c.evictLocked(c.mu.warm) || c.evictLocked(c.mu.unsaved.read)
 }
 
 // evictLocked forgets the least recent block of l that is not pinned.

@@ -145,8 +145,8 @@ func (s *session) changing() {
 	p.writing = true
 }
 
-// changed ends what changing began: the block is right now, or not there.
-func (s *session) changed(index int64, right bool) {
+// changed ends what changing began: n blocks are right now, or not there.
+func (s *session) changed(index int64, n int, right bool) {
 	if !s.provable() {
 		return
 	}
@@ -158,12 +158,16 @@ func (s *session) changed(index int64, right bool) {
 		return
 	}
 	p.at, p.writing, p.kept = now, false, false
-	if !right {
-		p.remove(index)
-		return
+	for i := range int64(n) {
+		if right {
+			p.add(index+i, s.blocks())
+		} else {
+			p.remove(index + i)
+		}
 	}
-	p.add(index, s.blocks())
-	s.d.completeLocked(s.e)
+	if right {
+		s.d.completeLocked(s.e)
+	}
 }
 
 func (s *session) blocks() int64 { return ceilDiv(s.size, s.d.blockSize) }

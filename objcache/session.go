@@ -3,6 +3,7 @@ package objcache
 import (
 	"errors"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"os"
 	"syscall"
@@ -165,12 +166,12 @@ func (s *session) discard(index int64) {
 		return
 	}
 	var none record
-	if err := d.pwrite(s.index, none[:], recordOffset(index)); err != nil {
+	if err := d.pwrite(s.index, recordOffset(index), none[:]); err != nil {
 		return // it is found damaged again next time
 	}
 	s.changing()
 	s.punch(index)
-	s.changed(index, false)
+	s.changed(index, 1, false)
 	d.credit(e, -pages(s.blockLen(index)))
 }
 
@@ -196,37 +197,119 @@ func (d *diskCache) credit(e *entry, n int64) {
 	}
 }
 
-// write stores a block that is not there yet.
-func (s *session) write(index int64, p []byte) error {
-	d := s.d
+// write stores adjacent blocks from index on, those that are not there yet, as far as the
+// budget has room.
+func (s *session) write(index int64, run [][]byte) error {
 	s.e.io.Lock()
 	defer s.e.io.Unlock()
-	if s.index == nil || !s.alive() || s.has(index) {
+	if s.index == nil || !s.alive() || s.trusted() {
 		return nil
 	}
-	cost := pages(int64(len(p)))
-	if !d.reserve(cost, s.e) {
-		return nil
+	there := s.records(index, len(run))
+	for i := 0; i < len(run); {
+		n := 0
+		for i+n < len(run) && !there[i+n] {
+			n++
+		}
+		if n > 0 {
+			if err := s.writeRun(index+int64(i), run[i:i+n]); err != nil {
+				return err
+			}
+		}
+		i += max(n, 1)
 	}
-	s.changing()
-	err := d.pwrite(s.data, p, index*d.blockSize)
-	s.changed(index, err == nil)
-	if err == nil {
-		r := makeRecord(index, crc32.Checksum(p, castagnoli))
-		err = d.pwrite(s.index, r[:], recordOffset(index))
-	}
-	if err != nil {
-		s.punch(index)
-		d.budget.Release(cost)
-		return err
-	}
-	d.credit(s.e, cost)
 	return nil
 }
 
-func pwrite(f *os.File, p []byte, off int64) error {
-	_, err := f.WriteAt(p, off)
-	return err
+// writeRun is write for blocks that are not there.
+func (s *session) writeRun(index int64, run [][]byte) error {
+	cost := costOf(run)
+	for !s.d.reserve(cost, s.e) {
+		if run = run[:len(run)-1]; len(run) == 0 {
+			return nil
+		}
+		cost = costOf(run)
+	}
+	s.changing()
+	err := s.writeReserved(index, run)
+	if err != nil {
+		for i := range run {
+			s.punch(index + int64(i))
+		}
+	}
+	s.changed(index, len(run), err == nil)
+	if err != nil {
+		s.d.budget.Release(cost)
+		return err
+	}
+	s.d.credit(s.e, cost)
+	return nil
+}
+
+func (s *session) writeReserved(index int64, run [][]byte) error {
+	if err := s.d.pwrite(s.data, index*s.d.blockSize, run...); err != nil {
+		return err
+	}
+	records := make([]byte, 0, recordSize*len(run))
+	for i, p := range run {
+		r := makeRecord(index+int64(i), crc32.Checksum(p, castagnoli))
+		records = append(records, r[:]...)
+	}
+	return s.d.pwrite(s.index, recordOffset(index), records)
+}
+
+// costOf returns what blocks cost of the disk budget.
+func costOf(run [][]byte) (cost int64) {
+	for _, p := range run {
+		cost += pages(int64(len(p)))
+	}
+	return cost
+}
+
+// records tells which of n blocks from index on have a record.
+func (s *session) records(index int64, n int) []bool {
+	there := make([]bool, n)
+	b := make([]byte, n*recordSize)
+	k, _ := s.index.ReadAt(b, recordOffset(index)) // what is not read is not there
+	for i := range k / recordSize {
+		_, there[i] = record(b[i*recordSize:]).crc(index + int64(i))
+	}
+	return there
+}
+
+// pwrite writes the concatenation of bufs.
+func pwrite(f *os.File, off int64, bufs ...[]byte) error {
+	if len(bufs) == 1 {
+		_, err := f.WriteAt(bufs[0], off)
+		return err
+	}
+	for len(bufs) > 0 {
+		n, err := unix.Pwritev(int(f.Fd()), bufs, off)
+		if err == unix.EINTR {
+			continue
+		}
+		if err == nil && n == 0 {
+			err = io.ErrShortWrite
+		}
+		if err != nil {
+			return &fs.PathError{Op: "pwritev", Path: f.Name(), Err: err}
+		}
+		off += int64(n)
+		bufs = behind(bufs, n)
+	}
+	return nil
+}
+
+// behind returns what is left of bufs after their first n bytes. It changes bufs.
+func behind(bufs [][]byte, n int) [][]byte {
+	for len(bufs) > 0 && n >= len(bufs[0]) {
+		n -= len(bufs[0])
+		bufs = bufs[1:]
+	}
+	if n > 0 {
+		bufs[0] = bufs[0][n:]
+	}
+	return bufs
 }
 
 // tooBig reports whether an error is about one file only: it is over the limit of the

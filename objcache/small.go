@@ -53,7 +53,7 @@ func (c *Cache) spareBufferLocked(n int) []byte {
 		if b := c.mu.pool.get(n); b != nil {
 			return b
 		}
-		if !c.evictLocked(c.mu.cold) && !c.evictLocked(c.mu.warm) {
+		if !c.evictReadLocked() {
 			return nil
 		}
 	}

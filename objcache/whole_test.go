@@ -67,7 +67,7 @@ func TestBlocksThatTheDiskWasTooSlowForAreWrittenLater(t *testing.T) {
 	o.Memory = 4 << 20 // the queue holds an eighth of it
 	c := open(t, s, o)
 	gate := make(chan struct{})
-	c.disk.pwrite = func(f *os.File, p []byte, off int64) error { <-gate; return pwrite(f, p, off) }
+	c.disk.pwrite = func(f *os.File, off int64, p ...[]byte) error { <-gate; return pwrite(f, off, p...) }
 	readOnce(t, c, id, data)
 	close(gate)
 	awaitWhole(t, c, id, data).Close()

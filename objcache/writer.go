@@ -10,39 +10,25 @@ import (
 	"time"
 )
 
-// maxMissed bounds the blocks that are remembered because the writer was busy.
-const maxMissed = 8192
+// maxBatch bounds the blocks that are written at a time.
+const maxBatch = 8
 
-// offer queues a block to be written. It returns false, without waiting, if that can't
-// be, and tries again later if the block is still in memory then; else the caller must have pinned b before the writer, which calls unpin, can see
-// the Cache's lock free.
-func (d *diskCache) offer(b *block) bool {
-	if d.off.Load() {
-		return false
-	}
-	select {
-	case d.queue <- b:
-		d.waiting.Add(int64(cap(b.buf)))
-		return true
-	default:
-	}
-	d.dropped.Add(1)
-	select {
-	case d.missed <- b:
-	default:
-	}
-	return false
+// blocks is whose blocks the disk cache keeps: the Cache.
+type blocks interface {
+	// take returns adjacent blocks of one version that wait to be written, n at most, and
+	// pins them until letGo.
+	take(n int) []*block
+	letGo([]*block)
+	waiting() int64 // bytes of the blocks that wait
+	busy() bool     // GETs are under way
 }
 
-// repin pins a block that was whole once, if it is still in memory.
-func (c *Cache) repin(b *block) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if b.gone {
-		return false
+// rouse tells the writer that there is something to do.
+func (d *diskCache) rouse() {
+	select {
+	case d.wake <- struct{}{}:
+	default: // it is told already
 	}
-	b.refs++
-	return true
 }
 
 // writer is the state of the goroutine that writes blocks, and checksums of adopted
@@ -56,7 +42,12 @@ type writer struct {
 	scratch []byte
 }
 
-// write runs until ctx ends.
+// yieldTime is how long the writer waits at a time while others need the processor.
+const yieldTime = 10 * time.Millisecond
+
+// write runs until ctx ends. It lets GETs under way go first, as long as what waits to be
+// written is little: the making of two files takes as long as fetching a small object,
+// and can be done later.
 func (d *diskCache) write(ctx context.Context) {
 	w := &writer{d: d, scratch: make([]byte, 128<<10)}
 	defer func() {
@@ -64,70 +55,46 @@ func (d *diskCache) write(ctx context.Context) {
 		w.sum.close()
 	}()
 	for {
-		idle := !w.startSum()
-		if idle {
-			if !w.next(ctx) {
-				return
-			}
-			continue
-		}
-		select {
-		case <-ctx.Done():
+		waiting := d.blocks.waiting()
+		switch {
+		case ctx.Err() != nil:
+			w.finish()
 			return
-		case b := <-d.queue:
-			w.took(b)
-		default:
+		case waiting > 0 && (waiting >= d.patient || !d.blocks.busy()):
+			w.storeSome()
+		case w.startSum():
 			w.sumBlock()
+		default:
+			w.pause(ctx, waiting > 0)
 		}
 	}
 }
 
-// next waits for something to write, and writes it: a block of the queue, else one that
-// was missed. False: ctx has ended.
-func (w *writer) next(ctx context.Context) bool {
-	d := w.d
-	if !w.yield(ctx) {
-		return false
-	}
-	select {
-	case b := <-d.queue:
-		w.took(b)
-		return ctx.Err() == nil
-	default:
-	}
-	if len(d.missed) == 0 {
+// pause waits for something to do; with soon, not long.
+func (w *writer) pause(ctx context.Context, soon bool) {
+	var later <-chan time.Time
+	if soon {
+		later = time.After(yieldTime)
+	} else {
 		w.rest()
 	}
 	select {
 	case <-ctx.Done():
-		return false
-	case b := <-d.queue:
-		w.took(b)
-	case b := <-d.missed:
-		if d.repin(b) {
-			w.store(b)
-		}
-	case <-d.wake:
+	case <-w.d.wake:
+	case <-later:
 	}
-	return true
 }
 
-// yieldTime is how long the writer waits at a time while others need the processor.
-const yieldTime = 10 * time.Millisecond
+// closeTime is how long a cache that is closed goes on to write what waits.
+const closeTime = time.Second
 
-// yield lets GETs under way go first, as long as what waits to be written is little: the
-// making of two files takes as long as fetching a small object, and can be done later.
-// It returns false when ctx ends.
-func (w *writer) yield(ctx context.Context) bool {
-	d := w.d
-	for d.busy() && d.waiting.Load() < d.patient {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(yieldTime):
+// finish writes what waits still, as far as there is time.
+func (w *writer) finish() {
+	for end := time.Now().Add(closeTime); time.Now().Before(end); {
+		if !w.storeSome() {
+			return
 		}
 	}
-	return true
 }
 
 // rest closes files, so that the space of one that is evicted becomes free.
@@ -136,32 +103,36 @@ func (w *writer) rest() {
 	w.last, w.lastOf = nil, nil
 }
 
-// took writes a block of the queue.
-func (w *writer) took(b *block) {
-	w.d.waiting.Add(-int64(cap(b.buf)))
-	w.store(b)
-}
-
-// store writes one block and lets go of it.
-func (w *writer) store(b *block) {
-	defer w.d.unpin(b)
-	if w.d.off.Load() || !b.v.onDisk.Load() {
-		return
+// storeSome writes adjacent blocks and lets go of them; false: none waits.
+func (w *writer) storeSome() bool {
+	run := w.d.blocks.take(w.d.batch)
+	if len(run) == 0 {
+		return false
 	}
-	if w.lastOf != b.v || !w.last.alive() {
+	defer w.d.blocks.letGo(run)
+	v := run[0].v
+	if w.d.off.Load() || !v.onDisk.Load() {
+		return true
+	}
+	if w.lastOf != v || !w.last.alive() {
 		w.last.close()
-		w.lastOf = b.v
+		w.lastOf = v
 		var err error
-		if w.last, err = w.d.create(b.v.name, b.v.size); err != nil {
+		if w.last, err = w.d.create(v.name, v.size); err != nil {
 			w.failed(err)
 		}
 	}
 	if w.last == nil {
-		return
+		return true
 	}
-	if err := w.last.write(b.index, b.buf); err != nil {
+	bufs := make([][]byte, len(run))
+	for i, b := range run {
+		bufs[i] = b.buf
+	}
+	if err := w.last.write(run[0].index, bufs); err != nil {
 		w.failed(err)
 	}
+	return true
 }
 
 // alive reports whether the files can still be found by readers.
@@ -270,7 +241,7 @@ func (d *diskCache) createIndex(n name, size int64) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.pwrite(index, encodeHeader(n, d.blockSize, size), 0), index.Close())
+	return errors.Join(d.pwrite(index, 0, encodeHeader(n, d.blockSize, size)), index.Close())
 }
 
 // startSum makes sure that an adopted file is in work; false if there is none.
@@ -342,5 +313,5 @@ func (w *writer) sumOne(s *session, index int64) error {
 		return io.ErrUnexpectedEOF
 	}
 	r := makeRecord(index, h.Sum32())
-	return s.d.pwrite(s.index, r[:], recordOffset(index))
+	return s.d.pwrite(s.index, recordOffset(index), r[:])
 }
