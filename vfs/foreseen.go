@@ -27,6 +27,7 @@ func (s *foreseen) put(fs *FS, f *forecast) {
 		s.byPrefix = map[string]*list.Element{}
 	}
 	s.byPrefix[f.prefix] = s.order.PushBack(f)
+	f.listing.live = true
 	fs.tree.listed += f.entries()
 	f.walk.unasked += f.entries()
 	fs.boundListingsLocked()
@@ -40,6 +41,7 @@ func (s *foreseen) drop(fs *FS, prefix string) *forecast {
 	}
 	f, _ := s.order.Remove(e).(*forecast)
 	delete(s.byPrefix, prefix)
+	f.listing.live = false
 	fs.tree.listed -= f.entries()
 	f.walk.unasked -= f.entries()
 	return f

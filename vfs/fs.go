@@ -66,7 +66,6 @@ type FS struct {
 	heads singleflight.Group
 	lists singleflight.Group // by folder
 	reads chan struct{}      // bounds the files that are fetched ahead
-	slots chan struct{}      // bounds requests that run ahead
 
 	ctx    context.Context // ends with Close: background requests run on it
 	cancel context.CancelFunc
@@ -91,6 +90,7 @@ type FS struct {
 		absent   absentNames
 		changes  changes
 		trails   trails
+		queue    aheadQueue
 		renames  int // of folders
 		// lingering are inodes whose file was passed through and may still be mapped.
 		lingering map[*Inode]struct{}
@@ -122,7 +122,7 @@ func New(o Options) *FS {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	fs := &FS{o: o, log: o.Log, store: o.Store, slots: make(chan struct{}, o.Heads), reads: make(chan struct{}, filesAtOnce),
+	fs := &FS{o: o, log: o.Log, store: o.Store, reads: make(chan struct{}, filesAtOnce),
 		def: defaults{uid: o.UID, gid: o.GID, fileMode: o.FileMode, dirMode: o.DirMode, serverTime: o.ServerModTime}}
 	fs.ctx, fs.cancel = context.WithCancel(context.Background())
 	fs.lasting, fs.giveUp = context.WithCancel(context.Background())

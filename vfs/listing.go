@@ -23,6 +23,8 @@ type listing struct {
 	partial bool
 	last    int // where position found the last name
 	elem    *list.Element
+	live    bool // it is a folder's, or foreseen
+	queued  bool // it is in the queue of those whose attributes are asked for ahead
 
 	walk  *walk // that found the listing; nil: none
 	ahead aheadState
@@ -59,13 +61,14 @@ func (fs *FS) setListingLocked(n *Inode, l *listing) {
 	if old := n.t.listing; old != nil {
 		fs.tree.listed -= len(old.byName) + 1
 		fs.tree.listings.Remove(old.elem)
+		old.live = false
 	}
 	n.t.listing = l
 	if l == nil {
 		return
 	}
 	fs.tree.listed += len(l.byName) + 1
-	l.elem = fs.tree.listings.PushFront(n)
+	l.elem, l.live = fs.tree.listings.PushFront(n), true
 	fs.boundListingsLocked()
 }
 
@@ -152,6 +155,7 @@ func (fs *FS) keepListing(p *Inode, gen uint64, at time.Time, m *namer, all []li
 		l.walk = old.walk
 	}
 	fs.setListingLocked(p, l)
+	fs.goOnLocked(l)
 }
 
 // maxOfOne is how many entries one folder's listing may have: a large one leaves room for
@@ -182,6 +186,7 @@ func (fs *FS) slideLocked(p *Inode, prefix string, at time.Time, more []listed) 
 	fs.tree.listed += len(l.byName) - had
 	fs.tree.listings.MoveToFront(l.elem)
 	fs.boundListingsLocked()
+	fs.goOnLocked(l)
 	return l
 }
 

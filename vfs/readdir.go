@@ -122,14 +122,14 @@ func (d *DirHandle) Read(ctx context.Context, off uint64, plus bool, yield func(
 func (d *DirHandle) reached(name string) {
 	fs := d.fs
 	fs.tree.Lock()
+	defer fs.tree.Unlock()
 	l := d.n.t.listing
 	if l == nil || l.ahead.misses < 2 || fs.o.ServerModTime {
-		fs.tree.Unlock()
 		return
 	}
-	fs.goFurtherLocked(l, l.position(name))
-	fs.tree.Unlock()
-	fs.pump(l)
+	if fs.goFurtherLocked(l, l.position(name)) {
+		fs.pumpLocked()
+	}
 }
 
 func (d *DirHandle) dot(off uint64) DirEntry {

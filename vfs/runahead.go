@@ -33,78 +33,52 @@ func (a *aheadState) slid(drop int) {
 // the folder with stat. A single lookup asks for nothing more.
 func (fs *FS) runAhead(p, n *Inode) {
 	fs.tree.Lock()
+	defer fs.tree.Unlock()
 	l := p.t.listing
 	if l == nil || fs.o.ServerModTime || fs.ctx.Err() != nil {
-		fs.tree.Unlock()
 		return
 	}
 	if missed := !n.t.hasMeta && n.t.staged == nil; missed {
 		l.ahead.misses++
 	}
-	if l.ahead.misses < 2 {
-		fs.tree.Unlock()
+	if l.ahead.misses < 2 && !(l.walk != nil && l.walk.stat) {
 		return
 	}
 	at := l.position(n.t.name)
 	if fs.tree.trails.near(l, at) != nil {
-		fs.tree.Unlock()
 		return // files are read here, and what is fetched of them tells their attributes
 	}
-	all := l.walk.statLocked()
-	fs.goFurtherLocked(l, at)
-	fs.tree.Unlock()
-	fs.pump(l)
-	for _, other := range all {
-		fs.pump(other)
+	further := fs.goFurtherLocked(l, at)
+	if l.walk.statLocked() || further {
+		fs.pumpLocked()
 	}
 }
 
 // goFurtherLocked lets attributes be asked for behind a position that was reached: twice
-// as far each time that half of the way is gone.
-func (fs *FS) goFurtherLocked(l *listing, at int) {
+// as far each time that half of the way is gone. It reports whether that is further than
+// before.
+func (fs *FS) goFurtherLocked(l *listing, at int) bool {
 	a := &l.ahead
 	if a.horizon > 0 && at >= a.asked && at < a.asked+a.horizon/2 {
-		return
+		return false
 	}
 	a.horizon = min(max(minHorizon, 2*a.horizon), maxHorizon)
 	a.asked = at
 	a.next = max(a.next, at+1)
 	a.until = max(a.until, at+1+a.horizon)
-}
-
-// pump asks for attributes as far as the listing's state and the free slots let it, and
-// goes on as answers come.
-func (fs *FS) pump(l *listing) {
-	for fs.ctx.Err() == nil {
-		select {
-		case fs.slots <- struct{}{}:
-		default:
-			return // those who have them go on, in their listings; this one at the next lookup
-		}
-		a, ok := fs.nextAhead(l)
-		if !ok {
-			<-fs.slots
-			return
-		}
-		fs.wg.Go(func() {
-			defer func() { <-fs.slots }()
-			for ok && fs.ctx.Err() == nil {
-				fs.headAhead(l, a)
-				a, ok = fs.nextAhead(l)
-			}
-		})
-	}
+	fs.tree.queue.firstLocked(l)
+	return true
 }
 
 // ahead is a name to be asked for before somebody does.
 type ahead struct {
+	l   *listing
 	e   *listed
 	key string
 }
 
-func (fs *FS) nextAhead(l *listing) (ahead, bool) {
-	fs.tree.Lock()
-	defer fs.tree.Unlock()
+// nextAheadLocked takes the next name of a listing to ask for.
+func (fs *FS) nextAheadLocked(l *listing) (ahead, bool) {
 	for ; l.ahead.next < min(l.ahead.until, len(l.names)); l.ahead.next++ {
 		e := l.byName[l.names[l.ahead.next]]
 		if e == nil || fs.knownListedLocked(e) {
@@ -117,7 +91,7 @@ func (fs *FS) nextAhead(l *listing) (ahead, bool) {
 			}
 		}
 		l.ahead.next++
-		return ahead{e, key}, true
+		return ahead{l, e, key}, true
 	}
 	return ahead{}, false
 }
@@ -155,7 +129,7 @@ func (fs *FS) knownListedLocked(e *listed) bool {
 }
 
 // headAhead keeps a file's attributes in the metadata cache, a folder's in the listing.
-func (fs *FS) headAhead(l *listing, a ahead) {
+func (fs *FS) headAhead(a ahead) {
 	fs.tree.Lock()
 	shown := a.e.info
 	currentLocked := fs.askingLocked(a.key)
@@ -166,7 +140,7 @@ func (fs *FS) headAhead(l *listing, a ahead) {
 	}
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
-	if !currentLocked() || l.byName[a.e.name] != a.e {
+	if !currentLocked() || a.l.byName[a.e.name] != a.e {
 		return
 	}
 	switch {

@@ -218,7 +218,7 @@ func (w *walk) end() {
 func (w *walk) found(all []*building, pos string, last bool) {
 	fs := w.fs
 	fs.tree.Lock()
-	var kept []*listing
+	defer fs.tree.Unlock()
 	for _, b := range all {
 		at := fs.tree.changes.place(b.prefix)
 		if b.stamp.folders[at] != fs.tree.changes.folders[at] || b.stamp.renames != fs.tree.renames {
@@ -230,7 +230,7 @@ func (w *walk) found(all []*building, pos string, last bool) {
 			marker: listed{found: found{hasMarker: b.namer.marker, info: b.namer.markerInfo}}})
 		if w.stat && !l.partial {
 			l.ahead.until = len(l.names)
-			kept = append(kept, l)
+			fs.tree.queue.lastLocked(l)
 		}
 	}
 	w.pos = pos
@@ -238,26 +238,23 @@ func (w *walk) found(all []*building, pos string, last bool) {
 		w.ended = true
 	}
 	w.tellLocked()
-	fs.tree.Unlock()
-	for _, l := range kept {
-		fs.pump(l)
-	}
+	fs.pumpLocked()
 }
 
-// statLocked makes a walk ask for the attributes of all that it finds. It returns the
-// listings whose attributes are to be asked for.
-func (w *walk) statLocked() (all []*listing) {
+// statLocked makes a walk ask for the attributes of all that it finds, and reports whether
+// it did not before. The requests are queued.
+func (w *walk) statLocked() bool {
 	if w == nil || w.stat {
-		return nil
+		return false
 	}
 	w.stat = true
 	for e := w.fs.tree.foreseen.order.Front(); e != nil; e = e.Next() {
 		if f, ok := e.Value.(*forecast); ok && f.walk == w && !f.listing.partial {
 			f.listing.ahead.until = len(f.listing.names)
-			all = append(all, f.listing)
+			w.fs.tree.queue.lastLocked(f.listing)
 		}
 	}
-	return all
+	return true
 }
 
 // splitter makes the folders' listings of a listing of all keys beneath a prefix. Each
