@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 }
 
 // pages are the documents that have sessions.
-var pages = []string{"README.md", "docs/CONFIG.md", "docs/COMMANDS.md", "docs/S3.md"}
+var pages = []string{"README.md", "docs/OPERATIONS.md", "docs/CONFIG.md", "docs/COMMANDS.md", "docs/S3.md"}
 
 func TestPages(t *testing.T) {
 	for _, path := range pages {
