@@ -2,20 +2,21 @@ package vfs
 
 import "container/list"
 
-// foreseen are listings of folders that nobody has asked for yet: a walk found them ahead
-// of a program that goes through the folders. Guarded by FS.tree. They count as listings
-// do, and are the first to go.
+// foreseen are listings of folders that the table of inodes does not have: a walk found
+// them ahead of a program that goes through the folders, or the kernel forgot the folder,
+// as it does when memory is short. Guarded by FS.tree. They count as listings do, and are
+// the first to go.
 type foreseen struct {
 	byPrefix map[string]*list.Element // of *forecast
 	order    list.List                // the oldest first
 }
 
-// forecast is one folder as a walk found it.
+// forecast is one folder as a walk found it, or as it was when it was forgotten.
 type forecast struct {
 	prefix  string
-	listing *listing // what else is known where it is partial: only the marker
+	listing *listing // partial where the folder is large: what a walk found has no names then
 	marker  listed   // hasMarker, and info of the marker
-	walk    *walk
+	walk    *walk    // nil: nobody walks there
 }
 
 func (f *forecast) entries() int { return len(f.listing.byName) + 1 }
@@ -29,7 +30,9 @@ func (s *foreseen) put(fs *FS, f *forecast) {
 	s.byPrefix[f.prefix] = s.order.PushBack(f)
 	f.listing.live = true
 	fs.tree.listed += f.entries()
-	f.walk.unasked += f.entries()
+	if f.walk != nil {
+		f.walk.unasked += f.entries()
+	}
 	fs.boundListingsLocked()
 }
 
@@ -43,7 +46,9 @@ func (s *foreseen) drop(fs *FS, prefix string) *forecast {
 	delete(s.byPrefix, prefix)
 	f.listing.live = false
 	fs.tree.listed -= f.entries()
-	f.walk.unasked -= f.entries()
+	if f.walk != nil {
+		f.walk.unasked -= f.entries()
+	}
 	return f
 }
 
@@ -87,7 +92,9 @@ func (fs *FS) claimLocked(n *Inode) *listing {
 		return nil
 	}
 	fs.tree.foreseen.drop(fs, f.prefix)
-	f.walk.claimedLocked()
+	if f.walk != nil {
+		f.walk.claimedLocked()
+	}
 	if n != fs.root {
 		n.t.marker = f.marker.hasMarker
 	}
@@ -102,5 +109,29 @@ func (fs *FS) foreseeMarkerLocked(p *Inode, e *listed) {
 	}
 	if f := fs.tree.foreseen.get(fs, p.keyLocked()+e.piece+"/"); f != nil && f.marker.hasMarker != markerUnknown {
 		e.hasMarker, e.info = f.marker.hasMarker, f.marker.info
+	}
+}
+
+// rememberLocked keeps the listing of a folder whose inode is dropped, as long as it would
+// have been trusted. It goes before what is foreseen.
+func (fs *FS) rememberLocked(n *Inode) {
+	l := n.t.listing
+	if l == nil || l.partial || !fs.fresh(l.at) {
+		return
+	}
+	for at := n; at != nil; at = at.t.parent {
+		if at.t.gone {
+			return // another folder may have its name
+		}
+	}
+	marker := listed{found: found{hasMarker: n.t.marker}}
+	if n.t.marker == markerYes {
+		marker.info = n.t.info
+	}
+	prefix := n.keyLocked()
+	fs.setListingLocked(n, nil)
+	fs.tree.foreseen.put(fs, &forecast{prefix: prefix, listing: l, marker: marker})
+	if e := fs.tree.foreseen.byPrefix[prefix]; e != nil {
+		fs.tree.foreseen.order.MoveToFront(e)
 	}
 }

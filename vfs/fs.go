@@ -337,6 +337,7 @@ func (fs *FS) dropLocked(n *Inode) {
 		if fs.tree.inos[n.t.attr.Ino] == n {
 			delete(fs.tree.inos, n.t.attr.Ino)
 		}
+		fs.rememberLocked(n)
 		fs.setListingLocked(n, nil)
 		p := n.t.parent
 		if p != nil && p.t.children[n.t.name] == n {
