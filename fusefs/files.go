@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3mount/s3mount/object"
+	"github.com/s3mount/s3mount/vfs"
 )
 
 // Create makes and opens a file. One that somebody else made since the kernel looked is
@@ -63,6 +64,19 @@ type viewed struct {
 func (v viewed) Slices() ([][]byte, fuse.Status) { return v.parts, fuse.OK }
 func (v viewed) Done()                           { v.release() }
 
+// spliced is the answer to a read of a local file, which goes to the kernel without a copy
+// where the pipe that it needs may be that large (1 MiB for who is not root).
+type spliced struct {
+	fuse.ReadResult
+	v vfs.View
+}
+
+// Seekable makes go-fuse splice.
+func (s spliced) Seekable() (fd uintptr, off int64, size int) {
+	return s.v.File.Fd(), s.v.Off, s.v.Size
+}
+func (s spliced) Done() { s.v.Release() }
+
 func (s *server) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
 	h, err := s.files.get(in.Fh)
 	if err != nil {
@@ -73,6 +87,9 @@ func (s *server) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse
 	v, err := h.View(ctx, buf, int64(in.Offset))
 	if err != nil && err != io.EOF {
 		return nil, s.status("read", err)
+	}
+	if v.File != nil {
+		return spliced{fuse.ReadResultFd(v.File.Fd(), v.Off, v.Size), v}, fuse.OK
 	}
 	return viewed{fuse.ReadResultVector(v.Parts), v.Parts, v.Release}, fuse.OK
 }

@@ -23,6 +23,9 @@ func (p *passer) init(k *fuse.Server, log *slog.Logger) {
 	p.able.Store(k.KernelSettings().Flags64()&fuse.CAP_PASSTHROUGH != 0)
 }
 
+// Able implements vfs.Passer.
+func (p *passer) Able() bool { return p.able.Load() }
+
 // Pass implements vfs.Passer.
 func (p *passer) Pass(f *os.File) (backing int32, ok bool) {
 	if !p.able.Load() {

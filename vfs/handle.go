@@ -3,6 +3,7 @@ package vfs
 import (
 	"context"
 	"io"
+	"os"
 	"sync"
 
 	"github.com/s3mount/s3mount/objcache"
@@ -20,7 +21,9 @@ type Handle struct {
 	reader *objcache.Reader
 	of     object.ID // the version that reader reads
 
-	through *through // not nil: the kernel reads that file; set before the handle is used
+	// At most one of these is not nil. They are set before the handle is used.
+	through *through   // the kernel reads that file
+	local   *localFile // reads are answered from that file
 }
 
 // Open opens a file. keep says that the pages which the kernel has of it are still right.
@@ -137,15 +140,22 @@ func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	return h.read(ctx, p, off, func(r *objcache.Reader) (int, error) { return r.ReadAt(ctx, p, off) })
 }
 
-// View is bytes of a file in place. Release it when they are used.
+// View is bytes of a file in place: Size bytes of File from Off on, or, without a File, those
+// in Parts. Release it when they are used.
 type View struct {
 	Parts   [][]byte
+	File    *os.File
+	Off     int64
+	Size    int
 	Release func()
 }
 
 // View is ReadAt without a copy, where the bytes are in memory; else they are put into p,
 // which belongs to the View until Release. After an error other than io.EOF there is none.
 func (h *Handle) View(ctx context.Context, p []byte, off int64) (View, error) {
+	if v, ok := h.viewLocal(len(p), off); ok {
+		return v, nil
+	}
 	var v objcache.View
 	inPlace := false
 	n, err := h.read(ctx, p, off, func(r *objcache.Reader) (_ int, err error) {
@@ -157,9 +167,9 @@ func (h *Handle) View(ctx context.Context, p []byte, off int64) (View, error) {
 	case err != nil && err != io.EOF:
 		return View{}, err
 	case inPlace:
-		return View{v.Parts, v.Release}, err
+		return View{Parts: v.Parts, Release: v.Release}, err
 	}
-	return View{[][]byte{p[:n]}, func() {}}, err
+	return View{Parts: [][]byte{p[:n]}, Release: func() {}}, err
 }
 
 // read reads into p what is local, and lets remote read the rest.
@@ -320,6 +330,9 @@ func (h *Handle) Release() {
 	n.t.pins++
 	fs.tree.Unlock()
 	defer fs.unpin(n)
+	if h.local != nil {
+		h.local.done()
+	}
 	h.released()
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -28,6 +28,8 @@ import (
 
 // Passer has the kernel read local files; fusefs implements it.
 type Passer interface {
+	// Able reports whether files can be passed through, as far as is known.
+	Able() bool
 	// Pass names a local file to the kernel; false: it can't be passed through.
 	Pass(f *os.File) (backing int32, ok bool)
 	// Unpass ends that, once no handle needs it.
@@ -112,7 +114,11 @@ func (n *Inode) knownLocked(id NodeID) bool {
 // pass makes the new handle h, of NodeID id, one that is passed through, if that can be.
 func (fs *FS) pass(h *Handle, id NodeID) {
 	n := h.n
-	if fs.passer == nil || h.write {
+	if h.write {
+		return
+	}
+	if fs.passer == nil || !fs.passer.Able() {
+		fs.readLocally(h)
 		return
 	}
 	fs.tree.Lock()
@@ -135,7 +141,7 @@ func (fs *FS) pass(h *Handle, id NodeID) {
 	}
 	backing, ok := fs.passer.Pass(w.File())
 	if !ok {
-		w.Close()
+		h.local = newLocalFile(w, version)
 		return
 	}
 	fs.tree.Lock()
