@@ -144,6 +144,9 @@ mkdir dir
 s3mount mount --daemon --config "$2" "test:$3" dir
 echo data >dir/f
 cat dir/f
+head -c 5000001 /dev/urandom >big
+cp big dir/big
+for size in 4k 64k 1M 1M; do dd if=dir/big iflag=direct bs=$size status=none | cmp - big; done
 if s3mount umount dir <dir/f 2>busy; then echo "umount of a busy mount said yes"; fi
 grep -q 'in use' busy
 s3mount umount dir
