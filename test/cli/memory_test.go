@@ -3,8 +3,10 @@ package cli
 import (
 	"bytes"
 	"fmt"
-	"syscall"
+	"os"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/s3mount/s3mount/test/s3fake"
 )
@@ -24,15 +26,48 @@ func peak(t *testing.T, s *s3fake.Server, lines int, args ...string) int64 {
 	c, stderr := commandOn(t, s, t.TempDir(), args...)
 	var n lineCounter
 	c.Stdout = &n
-	if err := c.Run(); err != nil {
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	highest := make(chan int64)
+	go func() { highest <- watchMemory(c.Process.Pid, ended) }()
+	err := c.Wait()
+	close(ended)
+	most := <-highest
+	if err != nil {
 		t.Fatalf("%q: %v: %s", args, err, stderr)
+	}
+	if most == 0 {
+		t.Fatalf("%q: its memory was not seen", args)
 	}
 	if int(n) != lines {
 		t.Errorf("%q: %d lines", args, n)
 	}
-	most := c.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10
 	t.Logf("%q: %d MiB", args, most>>20)
 	return most
+}
+
+// watchMemory returns the most memory that a process has had in bytes, up to a few
+// milliseconds before its end. What wait4 tells begins with that of this process, which
+// is its parent.
+func watchMemory(pid int, ended <-chan struct{}) (most int64) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)) // gone, or no memory left: the end
+		if _, rest, ok := strings.Cut(string(status), "\nVmHWM:"); ok {
+			var kib int64
+			if n, _ := fmt.Sscan(rest, &kib); n == 1 {
+				most = max(most, kib<<10)
+			}
+		}
+		select {
+		case <-ended:
+			return most
+		case <-tick.C:
+		}
+	}
 }
 
 // Listings stream: a million keys hold no more than a few pages of them, whether they lie
