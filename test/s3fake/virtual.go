@@ -55,9 +55,16 @@ func (v *Virtual) seek(from string, gone map[string]bool) (string, bool) {
 	return "", false
 }
 
-// first returns the index of the first key that is not before from. A key with
-// something behind it, which is how pages go on, is found without a search.
+// first returns the index of the first key that is not before from; N: none. What lies
+// outside of the prefix, and a key with something behind it, which is how pages go on, are
+// found without a search.
 func (v *Virtual) first(from string) int {
+	if from <= v.Prefix {
+		return 0
+	}
+	if !strings.HasPrefix(from, v.Prefix) {
+		return v.N
+	}
 	if n := len(v.Prefix) + v.digits() + len(v.Suffix); len(from) > n {
 		if i, ok := v.index(from[:n]); ok {
 			return i + 1
