@@ -66,7 +66,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	c.w.id = fmt.Sprintf("S3FAKE%010X", s.requests.Add(1))
 
 	s.stats.begin(c.op, c.fault != nil)
-	defer s.stats.end()
+	defer s.stats.end(c.op)
 	done := s.trace.begin(c.line)
 	defer func() { done(c.w.status) }()
 	defer func() { s.stats.bytes(c.w.in, c.w.out) }()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"time"
 )
 
 // Stats is what a server has done since it started or ResetStats.
@@ -14,6 +15,8 @@ type Stats struct {
 	Faults   int64 // requests that the plan let fail
 	Peak     int64 // the most requests in progress at one time
 	Active   int64 // requests in progress; their bytes are not counted yet
+	// Changed is when the last request ended that may have changed something; zero: none did.
+	Changed time.Time
 }
 
 // Total returns the number of requests.
@@ -60,10 +63,22 @@ func (s *stats) begin(op Op, faulty bool) {
 	s.s.Peak = max(s.s.Peak, s.active)
 }
 
-func (s *stats) end() {
+func (s *stats) end(op Op) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.active--
+	if op.Writes() {
+		s.s.Changed = time.Now()
+	}
+}
+
+// Writes reports whether requests of this kind change what is stored.
+func (o Op) Writes() bool {
+	switch o {
+	case ListBuckets, HeadBucket, GetBucketLocation, ListObjects, ListObjectsV2, GetObject, HeadObject, ListUploads, ListParts:
+		return false
+	}
+	return true
 }
 
 func (s *stats) bytes(in, out int64) {

@@ -11,12 +11,14 @@ import (
 type bar struct {
 	times   float64 // of the limit's seconds
 	seconds float64
+	settled float64 // most seconds until all is in the store
 	bytes   float64 // most bytes received, as a multiple of needs
 	needs   int64
 	memory  int64 // most bytes of memory
 	sent    int64 // most bytes sent
 	noHeads bool  // no HEAD may be sent
 	nothing bool  // nothing may be written
+	most    int64 // most requests
 }
 
 // allowed is the seconds that the bar allows, given the limit's; 0: any.
@@ -38,6 +40,9 @@ func (b bar) word(limit float64) string {
 	} else if b.seconds > 0 {
 		words = append(words, fmt.Sprintf("%g s", b.seconds))
 	}
+	if b.settled > 0 {
+		words[0] += fmt.Sprintf(" / %g s", b.settled)
+	}
 	if b.bytes > 0 {
 		words = append(words, fmt.Sprintf("%.2f × the bytes", b.bytes))
 	}
@@ -53,6 +58,9 @@ func (b bar) word(limit float64) string {
 	if b.nothing {
 		words = append(words, "nothing sent")
 	}
+	if b.most > 0 {
+		words = append(words, fmt.Sprintf("%d requests", b.most))
+	}
 	return orDash(len(words) > 0, strings.Join(words, ", "))
 }
 
@@ -65,6 +73,9 @@ func (b bar) verdict(f figure, limit float64) string {
 	allowed := b.allowed(limit)
 	if allowed > 0 && f.Seconds > allowed {
 		missed = append(missed, fmt.Sprintf("%.1f × the bar", f.Seconds/allowed))
+	}
+	if b.settled > 0 && f.Settled > b.settled {
+		missed = append(missed, fmt.Sprintf("all in S3 %.1f × the bar", f.Settled/b.settled))
 	}
 	if b.bytes > 0 && float64(f.Out) > b.bytes*float64(b.needs) {
 		missed = append(missed, fmt.Sprintf("%.2f × the bytes", float64(f.Out)/float64(b.needs)))
@@ -81,6 +92,9 @@ func (b bar) verdict(f figure, limit float64) string {
 	if n := f.writes(); b.nothing && n > 0 {
 		missed = append(missed, fmt.Sprintf("%d writes", n))
 	}
+	if n := f.all(); b.most > 0 && n > b.most {
+		missed = append(missed, fmt.Sprintf("%d requests", n))
+	}
 	switch {
 	case len(missed) > 0:
 		return "✗ " + strings.Join(missed, ", ")
@@ -94,9 +108,7 @@ func (b bar) verdict(f figure, limit float64) string {
 func (f figure) writes() int64 {
 	var n int64
 	for op, v := range f.Requests {
-		switch op {
-		case s3fake.GetObject, s3fake.HeadObject, s3fake.HeadBucket, s3fake.ListObjects, s3fake.ListObjectsV2, s3fake.ListUploads:
-		default:
+		if op.Writes() {
 			n += v
 		}
 	}

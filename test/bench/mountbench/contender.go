@@ -13,6 +13,22 @@ import (
 // ours is the name of the contender that is built from this tree.
 const ours = "s3mount"
 
+// oursBack is the same program that returns before S3 has everything.
+const oursBack = ours + writebackFlag
+
+const writebackFlag = " --writeback"
+
+// isOurs reports whether a contender is built from this tree.
+func isOurs(name string) bool { return name == ours || name == oursBack }
+
+// barOf is what a contender of ours is to reach.
+func (w workload) barOf(name string) bar {
+	if name == oursBack {
+		return w.back
+	}
+	return w.bar
+}
+
 // place is what a contender is told to mount, and where.
 type place struct {
 	bucket, dir, cache string
@@ -27,16 +43,27 @@ type contender struct {
 	args       func(place) []string
 }
 
-// contenders are those that are on this machine; binary is ours.
-func (o *options) contenders(binary string) []contender {
-	all := []contender{
-		{ours, binary, func(p place) []string {
-			args := []string{"mount", "--config", filepath.Join(p.home, "rclone.conf"), "--cache-dir", p.cache}
+// takes reports whether a contender runs a workload: with --writeback nothing but writing
+// is another.
+func (c contender) takes(w workload) bool { return c.name != oursBack || w.writes }
+
+// contenders are those that are on this machine; binary is ours, and back says that it
+// has --writeback.
+func (o *options) contenders(binary string, back bool) []contender {
+	own := func(flags ...string) func(place) []string {
+		return func(p place) []string {
+			args := append([]string{"mount", "--config", filepath.Join(p.home, "rclone.conf"), "--cache-dir", p.cache}, flags...)
 			if p.profile != "" {
 				args = append(args, "--cpuprofile", p.profile+".cpu", "--memprofile", p.profile+".mem")
 			}
 			return append(append(args, strings.Fields(o.flags)...), "fake:"+p.bucket, p.dir)
-		}},
+		}
+	}
+	all := []contender{{ours, binary, own()}}
+	if back {
+		all = append(all, contender{oursBack, binary, own(strings.TrimSpace(writebackFlag))})
+	}
+	all = append(all, []contender{
 		{"rclone", o.rclone, func(p place) []string {
 			return []string{"mount", "--config", filepath.Join(p.home, "rclone.conf"), "--cache-dir", p.cache, "--vfs-cache-mode", "full", "fake:" + p.bucket, p.dir}
 		}},
@@ -47,7 +74,7 @@ func (o *options) contenders(binary string) []contender {
 		{"goofys", "goofys", func(p place) []string { return []string{"-f", "--endpoint", p.url, p.bucket, p.dir} }},
 		{"geesefs", "geesefs", func(p place) []string { return []string{"-f", "--endpoint", p.url, p.bucket, p.dir} }},
 		{"tigrisfs", "tigrisfs", func(p place) []string { return []string{"-f", "--endpoint", p.url, p.bucket, p.dir} }},
-	}
+	}...)
 	var found []contender
 	for _, c := range all {
 		path, err := exec.LookPath(c.path)
@@ -58,6 +85,12 @@ func (o *options) contenders(binary string) []contender {
 		found = append(found, c)
 	}
 	return found
+}
+
+// hasWriteback asks an s3mount for its flags.
+func hasWriteback(ctx context.Context, binary string) bool {
+	help, err := exec.CommandContext(ctx, binary, "mount", "--help").CombinedOutput()
+	return err == nil && strings.Contains(string(help), writebackFlag)
 }
 
 // findRclone looks for rclone where make tools puts it, if nobody named one.

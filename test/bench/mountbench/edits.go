@@ -30,17 +30,17 @@ func (b *bench) edits() []workload {
 			limit: func(ctx context.Context, c *client) error {
 				return c.upload(ctx, whole.key(0), z.write, whole.pattern(0))
 			},
-			bar: bar{seconds: 0.9, memory: 256 << 20},
+			bar: bar{seconds: 0.9, memory: 256 << 20}, back: bar{seconds: 0.6},
 		},
 		{
 			name: "edit", title: fmt.Sprintf("%d × 4 KiB into a %s file + fsync", edits, sizeWord(z.edit)), tree: old, writes: true, settled: holds(edited),
 			run: func(_ context.Context, s *session) error { return s.edit(edited) },
-			bar: bar{seconds: 0.8, sent: 26e6},
+			bar: bar{seconds: 0.8, sent: 26e6}, back: bar{seconds: 0.1},
 		},
 		{
 			name: "append", title: fmt.Sprintf("%d × open, append 4 KiB, close, same file of %s", appends, sizeWord(z.edit)), tree: old, writes: true, settled: holds(appended),
 			run: func(_ context.Context, s *session) error { return s.append(appended) },
-			bar: bar{seconds: 1},
+			bar: bar{seconds: 1}, back: bar{seconds: 0.05, settled: 0.6},
 		},
 	}
 }

@@ -82,13 +82,13 @@ func (b *bench) measure(ctx context.Context, w workload, all []contender) (row, 
 			r.runs[limitName] = append(r.runs[limitName], f)
 		}
 		for _, c := range all {
-			if c.name != ours && (i >= b.peerRuns || lastFailed(r.runs[c.name])) {
+			if !c.takes(w) || !isOurs(c.name) && (i >= b.peerRuns || lastFailed(r.runs[c.name])) {
 				continue
 			}
 			f, err := b.quietly(ctx, func() (figure, error) { return b.once(ctx, w, c) })
 			if err != nil {
 				f.Failed = err.Error()
-				if c.name == ours {
+				if isOurs(c.name) {
 					failed = err
 				}
 			}
@@ -184,7 +184,7 @@ func (b *bench) once(ctx context.Context, w workload, c contender) (f figure, er
 	}
 	p := place{bucket: bucketName, home: b.tmp, url: b.store.url}
 	if b.profile != "" {
-		p.profile = filepath.Join(b.profile, w.name)
+		p.profile = filepath.Join(b.profile, w.fileName(c))
 	}
 	s := &session{b: b}
 	for dir, name := range map[*string]string{&p.dir: "mnt", &p.cache: "cache", &s.scratch: "scratch"} {
@@ -202,15 +202,15 @@ func (b *bench) once(ctx context.Context, w workload, c contender) (f figure, er
 		if err == nil && !w.writes {
 			err = errors.Join(b.store.do(question{Op: "idle", Bucket: bucketName}), b.recount(&f))
 		}
-		if b.trace != "" && c.name == ours {
-			err = errors.Join(err, b.writeTrace(w))
+		if b.trace != "" && isOurs(c.name) {
+			err = errors.Join(err, b.writeTrace(w.fileName(c)))
 		}
 	}()
 	if f, err = s.timed(ctx, w); err != nil {
 		return f, errors.Join(context.Cause(ctx), fmt.Errorf("%w; %s said: %s", err, c.name, &s.m.said))
 	}
 	f.Note = s.note
-	if s.note != "" && c.name == ours {
+	if s.note != "" && isOurs(c.name) {
 		return f, errors.New(s.note)
 	}
 	return f, nil
@@ -257,8 +257,8 @@ func (s *session) timed(ctx context.Context, w workload) (figure, error) {
 		return figure{}, err
 	}
 	watch.returned()
-	if w.snapshot {
-		if err := watch.count(); err != nil {
+	if w.shown {
+		if err := watch.calm(ctx); err != nil {
 			return figure{}, err
 		}
 	}
@@ -285,7 +285,7 @@ func (s *session) settle(ctx context.Context, w workload) error {
 			return nil
 		}
 		select {
-		case <-time.After(50 * time.Millisecond):
+		case <-time.After(20 * time.Millisecond):
 		case <-ctx.Done():
 			return fmt.Errorf("never came to be in the store: %w", err)
 		}
@@ -313,18 +313,46 @@ func (b *bench) start(pid int) (*watch, error) {
 // returned notes that the workload has returned.
 func (w *watch) returned() { w.f.Seconds = time.Since(w.began).Seconds() }
 
-// stop ends the measurement.
-func (w *watch) stop() (figure, error) {
-	took := time.Since(w.began).Seconds()
-	if w.f.Seconds == 0 {
-		w.f.Seconds = took
-	}
-	w.f.Settled = took
-	if w.f.Requests == nil {
-		if err := w.count(); err != nil {
-			return w.f, err
+// calm waits until nothing has changed in the store for a while, and counts what was used
+// up to then: what is read of the mount from now on, to compare it, is not the workload's.
+func (w *watch) calm(ctx context.Context) error {
+	const while = time.Second
+	for {
+		r, err := w.b.store.ask(question{Op: "stats", Bucket: bucketName})
+		if err != nil {
+			return err
+		}
+		wait := while - time.Since(r.Stats.Changed)
+		if wait <= 0 && r.Stats.Active == 0 {
+			return w.count()
+		}
+		select {
+		case <-time.After(max(wait, 20*time.Millisecond)):
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
+}
+
+// stop ends the measurement. What the store has, it has since its last change.
+func (w *watch) stop() (figure, error) {
+	if w.f.Seconds == 0 {
+		w.returned()
+	}
+	r, err := w.b.store.ask(question{Op: "stats", Bucket: bucketName})
+	if err != nil {
+		return w.f, err
+	}
+	w.f.Settled = max(w.f.Seconds, r.Stats.Changed.Sub(w.began).Seconds())
+	if w.f.Requests == nil {
+		return w.f, w.count()
+	}
+	for op, n := range r.Stats.Requests {
+		if op.Writes() { // some came after the calm
+			w.f.Requests[op] = n
+		}
+	}
+	w.f.In = r.Stats.BytesIn
 	return w.f, nil
 }
 
@@ -354,12 +382,20 @@ func (b *bench) recount(f *figure) error {
 }
 
 // writeTrace writes down what the store was asked in a run.
-func (b *bench) writeTrace(w workload) error {
+func (b *bench) writeTrace(name string) error {
 	r, err := b.store.ask(question{Op: "trace", Bucket: bucketName})
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(b.trace, w.name), []byte(strings.Join(r.Trace, "\n")+"\n"), 0o644)
+	return os.WriteFile(filepath.Join(b.trace, name), []byte(strings.Join(r.Trace, "\n")+"\n"), 0o644)
+}
+
+// fileName is what files about a contender's run are called.
+func (w workload) fileName(c contender) string {
+	if c.name == oursBack {
+		return w.name + "-writeback"
+	}
+	return w.name
 }
 
 // command runs a program that the workload consists of.

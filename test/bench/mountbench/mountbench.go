@@ -66,7 +66,7 @@ func parse(args []string, out io.Writer) (*options, error) {
 	f.IntVar(&o.runs, "runs", 3, "runs of each workload with s3mount and for the limit; the table shows the median")
 	f.IntVar(&o.peerRuns, "peer-runs", 1, "the same for the others")
 	f.Var(&o.run, "run", "`REGEXP` of the workloads")
-	f.Var(&o.only, "only", "`REGEXP` of the contenders: limit, s3mount, rclone, s3fs, goofys, geesefs, tigrisfs")
+	f.Var(&o.only, "only", "`REGEXP` of the contenders: limit, s3mount, s3mount --writeback, rclone, s3fs, goofys, geesefs, tigrisfs")
 	f.BoolVar(&o.list, "names", false, "print the names of the workloads")
 	f.StringVar(&o.binary, "binary", "", "an s3mount that is built already")
 	f.StringVar(&o.rclone, "rclone", "", "path of rclone (default: that of make tools, or PATH's)")
@@ -160,7 +160,7 @@ func (b *bench) prepare(ctx context.Context) ([]contender, error) {
 			return nil, err
 		}
 	}
-	return b.contenders(binary), nil
+	return b.contenders(binary, hasWriteback(ctx, binary)), nil
 }
 
 // measureAll runs all workloads, and reports after each one, so that an interrupted

@@ -19,7 +19,7 @@ const (
 
 // plotColors are the contenders' colors by name.
 var plotColors = map[string]string{
-	limitName: "#222222", ours: "#d62728", "rclone": "#1f77b4", "s3fs": "#2ca02c", "goofys": "#9467bd", "geesefs": "#ff7f0e", "tigrisfs": "#8c564b",
+	limitName: "#222222", ours: "#d62728", oursBack: "#e377c2", "rclone": "#1f77b4", "s3fs": "#2ca02c", "goofys": "#9467bd", "geesefs": "#ff7f0e", "tigrisfs": "#8c564b",
 }
 
 // plot draws the seconds of all rows on a logarithmic scale: a dot for each contender, a
@@ -83,7 +83,7 @@ func (r *report) legend(s *strings.Builder) {
 	at := plotLeft
 	for _, n := range r.names {
 		fmt.Fprintf(s, `<circle cx="%d" cy="22" r="5" fill="%s"/><text x="%d" y="26">%s</text>`+"\n", at, plotColors[n], at+9, n)
-		at += 80
+		at += 30 + 8*len(n)
 	}
 	fmt.Fprintf(s, `<line x1="%d" x2="%d" y1="13" y2="31" stroke="#d62728" stroke-width="2"/><text x="%d" y="26">bar</text>`+"\n", at, at, at+9)
 }

@@ -45,10 +45,15 @@ func (b *bench) circumstances() string {
 // add reports a row at once, in a few lines.
 func (r *report) add(w row) {
 	r.rows = append(r.rows, w)
-	fmt.Fprintf(r.b.out, "%s (%s): bar %s, %s\n", w.workload.title, w.workload.name, w.barWord(), w.verdict())
+	fmt.Fprintf(r.b.out, "%s (%s)\n", w.workload.title, w.workload.name)
 	for _, name := range r.names {
-		if f, ok := w.median(name); ok {
-			fmt.Fprintf(r.b.out, "    %-8s %s\n", name, f.line())
+		f, ok := w.median(name)
+		if !ok {
+			continue
+		}
+		fmt.Fprintf(r.b.out, "    %-8s %s\n", name, f.line())
+		if isOurs(name) {
+			fmt.Fprintf(r.b.out, "             bar %s %s\n", w.barWord(name), w.verdict(name))
 		}
 	}
 }
@@ -131,26 +136,36 @@ func (r *report) finish() error {
 
 // markdown writes two tables: the seconds, and what they cost.
 func (r *report) markdown(out io.Writer) {
-	fmt.Fprintf(out, "| workload | bar | |")
+	fmt.Fprintf(out, "| workload |")
+	columns := 1
 	for _, n := range r.names {
+		if isOurs(n) {
+			fmt.Fprintf(out, " bar | |")
+			columns += 2
+		}
 		fmt.Fprintf(out, " %s |", n)
+		columns++
 	}
-	fmt.Fprintf(out, "\n|%s\n", strings.Repeat("---|", 3+len(r.names)))
+	fmt.Fprintf(out, "\n|%s\n", strings.Repeat("---|", columns))
 	for _, w := range r.rows {
-		fmt.Fprintf(out, "| %s | %s | %s |", w.workload.title, w.barWord(), w.verdict())
+		fmt.Fprintf(out, "| %s |", w.workload.title)
 		for _, n := range r.names {
+			if isOurs(n) {
+				fmt.Fprintf(out, " %s | %s |", w.barWord(n), w.verdict(n))
+			}
 			fmt.Fprintf(out, " %s |", w.cell(n))
 		}
 		fmt.Fprintln(out)
 	}
-	fmt.Fprintf(out, "\n| workload | | seconds | × limit | CPU s | peak MB | requests | MB received | MB sent |\n|%s\n", strings.Repeat("---|", 9))
+	fmt.Fprintf(out, "\n| workload | | seconds | all in S3 | × limit | CPU s | peak MB | requests | MB received | MB sent |\n|%s\n", strings.Repeat("---|", 10))
 	for _, w := range r.rows {
 		for _, n := range r.names {
 			f, ok := w.median(n)
 			if !ok || f.Failed != "" {
 				continue
 			}
-			fmt.Fprintf(out, "| %s | %s | %s | %s | %.2f | %s | %s | %.1f | %.1f |\n", w.workload.name, n, number(f.Seconds), w.timesLimit(f),
+			fmt.Fprintf(out, "| %s | %s | %s | %s | %s | %.2f | %s | %s | %.1f | %.1f |\n", w.workload.name, n, number(f.Seconds),
+				orDash(f.Settled > 0, number(f.Settled)), w.timesLimit(f),
 				f.CPU, orDash(f.Peak > 0, fmt.Sprint(f.Peak/1e6)), requestWord(f.Requests), float64(f.Out)/1e6, float64(f.In)/1e6)
 		}
 	}
@@ -190,17 +205,17 @@ func (w row) timesLimit(f figure) string {
 	return fmt.Sprintf("%.2f", f.Seconds/limit.Seconds)
 }
 
-// verdict says whether s3mount reaches the bar, and by what it misses it.
-func (w row) verdict() string {
-	f, ok := w.median(ours)
+// verdict says whether a contender of ours reaches the bar, and by what it misses it.
+func (w row) verdict(name string) string {
+	f, ok := w.median(name)
 	if !ok {
 		return ""
 	}
 	limit, _ := w.median(limitName)
-	return w.workload.bar.verdict(f, limit.Seconds)
+	return w.workload.barOf(name).verdict(f, limit.Seconds)
 }
 
-func (w row) barWord() string {
+func (w row) barWord(name string) string {
 	limit, _ := w.median(limitName)
-	return w.workload.bar.word(limit.Seconds)
+	return w.workload.barOf(name).word(limit.Seconds)
 }

@@ -33,6 +33,7 @@ func (b *bench) trees() []workload {
 			return c.put(ctx, tree.key(i), data)
 		})
 	}
+	again := bar{seconds: 0.1, nothing: true}
 	return []workload{
 		{
 			name: "cp", title: fmt.Sprintf("cp -r of %d small files", z.small), writes: true, before: source, settled: holds(tree), limit: putAll,
@@ -40,17 +41,17 @@ func (b *bench) trees() []workload {
 				_, err := s.command(ctx, "cp", "-r", s.source(), s.at("d"))
 				return err
 			},
-			bar: bar{seconds: 17},
+			bar: bar{seconds: 17}, back: bar{seconds: 0.6, settled: 1.5},
 		},
-		{name: "rsync", title: "rsync -rt of them", writes: true, before: source, run: rsync, settled: holds(tree), limit: putAll},
-		{name: "rsync-again", title: "the second rsync -rt", writes: true, before: synced, run: rsync, settled: holds(tree), bar: bar{seconds: 0.1, nothing: true}},
-		{name: "rsync-remount", title: "the second rsync -rt, after a remount", writes: true, before: synced, remount: true, run: rsync, settled: holds(tree), bar: bar{seconds: 0.1, nothing: true}},
+		{name: "rsync", title: "rsync -rt of them", writes: true, before: source, run: rsync, settled: holds(tree), limit: putAll, back: bar{seconds: 0.8, settled: 2}},
+		{name: "rsync-again", title: "the second rsync -rt", writes: true, before: synced, run: rsync, settled: holds(tree), bar: again, back: again},
+		{name: "rsync-remount", title: "the second rsync -rt, after a remount", writes: true, before: synced, remount: true, run: rsync, settled: holds(tree), bar: again, back: again},
 		{
 			name: "rename", title: fmt.Sprintf("rename a directory of %d files", z.small), tree: flat, writes: true,
 			run:     func(_ context.Context, s *session) error { return os.Rename(s.at("d"), s.at("e")) },
 			settled: all(holds(planting{Prefix: "d/"}), holds(flat.in("e/"))),
 			limit:   func(ctx context.Context, c *client) error { return c.rename(ctx, flat, flat.in("e/")) },
-			bar:     bar{seconds: 0.8},
+			bar:     bar{seconds: 0.8}, back: bar{seconds: 0.1, settled: 0.8},
 		},
 		{
 			name: "rm", title: fmt.Sprintf("rm -rf of %d files", z.small), tree: flat, writes: true,
@@ -65,7 +66,7 @@ func (b *bench) trees() []workload {
 					return err
 				})
 			},
-			bar: bar{seconds: 17},
+			bar: bar{seconds: 17}, back: bar{seconds: 0.15, settled: 0.4, most: 10},
 		},
 	}
 }

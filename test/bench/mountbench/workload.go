@@ -10,7 +10,7 @@ type workload struct {
 	name, title string
 	tree        planting // what is in the bucket at the start
 	writes      bool     // the bucket is made anew before each run
-	snapshot    bool     // requests and CPU time are those until it returned: settled reads
+	shown       bool     // what the store must have is what the mount shows
 	remount     bool     // before, then unmount and mount again with the same cache
 
 	before  func(ctx context.Context, s *session) error // not measured
@@ -21,7 +21,8 @@ type workload struct {
 
 	beforeLimit func(ctx context.Context) error // not measured
 
-	bar bar
+	bar  bar // of the strict mount
+	back bar // of the mount with --writeback
 }
 
 // sizes say how large everything is.
