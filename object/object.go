@@ -140,6 +140,8 @@ type CopyOptions struct {
 	// Size is the size of the source in bytes. Copies over the store's limit for one
 	// request are done in parts.
 	Size int64
+	// IfAbsent refuses, as KindExists, to copy over an object.
+	IfAbsent bool
 }
 
 // Part is one uploaded part of a multipart upload.

@@ -32,13 +32,16 @@ type Client struct {
 
 	// What the store turned out not to understand.
 	learned struct {
-		bareCopy     atomic.Bool        // wants the ETag of a copy's source without quotes
-		otherQuotes  atomic.Bool        // ETags in conditions of writes: not as the table says
-		noConditions atomic.Bool        // answers 501 to conditions on writes
-		refuses      [opEnd]atomic.Bool // was seen to refuse a write whose condition did not hold
-		exactKeys    atomic.Bool        // keeps "a//b" and "a/../b" apart from "a/b" and "b"
-		listV1       atomic.Bool        // does not know the second form of listings
-		singleDelete atomic.Bool        // does not know DeleteObjects
+		bareCopy     atomic.Bool    // wants the ETag of a copy's source without quotes
+		otherQuotes  atomic.Bool    // ETags in conditions of writes: not as the table says
+		noConditions atomic.Bool    // answers 501 to conditions on writes
+		refuses      conditionsSeen // was seen to refuse a write whose condition did not hold
+		probed       conditionsSeen // was asked on purpose
+		refusesCopy  atomic.Bool    // was seen to refuse a copy onto what must not be there
+		noPartCopy   atomic.Bool    // does not make parts of what it has
+		exactKeys    atomic.Bool    // keeps "a//b" and "a/../b" apart from "a/b" and "b"
+		listV1       atomic.Bool    // does not know the second form of listings
+		singleDelete atomic.Bool    // does not know DeleteObjects
 	}
 }
 

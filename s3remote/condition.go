@@ -3,6 +3,7 @@ package s3remote
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
@@ -18,6 +19,18 @@ const (
 	opEnd
 )
 
+// form is a kind of condition.
+type form uint8
+
+const (
+	formAbsent form = iota // If-None-Match: *
+	formMatch              // If-Match
+	formEnd
+)
+
+// conditionsSeen is what a store was seen to do with conditions, by write and form.
+type conditionsSeen [opEnd][formEnd]atomic.Bool
+
 func (o writeOp) String() string { return [...]string{"PutObject", "CompleteMultipartUpload"}[o] }
 
 // write is a write that may carry a condition, and whose answer may get lost.
@@ -32,6 +45,15 @@ type write struct {
 	// store refuses a further try.
 	landed func(ctx context.Context) error
 	rescue bool // ask landed as well when no answer comes at all
+	small  bool // it costs little to send it again
+}
+
+// form is what a condition asks for. Stores may know one and not the other.
+func (w *write) form() form {
+	if w.want.IfAbsent {
+		return formAbsent
+	}
+	return formMatch
 }
 
 // write runs w until it works, cannot work, or the deadline passes.
@@ -54,7 +76,16 @@ func (b *Bucket) write(ctx context.Context, w write) error {
 	if w.rescue {
 		c.rescue = w.landed
 	}
-	return b.do(ctx, c)
+	return gone(w, b.do(ctx, c))
+}
+
+// gone makes a conflict of the answer that there is no object to match.
+func gone(w write, err error) error {
+	var e *object.Error
+	if w.want.IfMatch == "" || !errors.As(err, &e) || e.Kind != object.KindNotFound || e.Code == "NoSuchUpload" {
+		return err
+	}
+	return withKind(err, object.KindNotFound, object.KindConflict)
 }
 
 // refusal returns the kind of the store's answer, or KindOther where there is none.
@@ -73,7 +104,8 @@ func (b *Bucket) writeOnce(ctx context.Context, w write, lost bool) error {
 		return w.send(ctx, nil, nil)
 	}
 	learned := &b.client.learned
-	if !lost && b.mustLook(w.op) {
+	looked := !lost && b.mustLook(w.op, w.form())
+	if looked {
 		if err := b.holds(ctx, w); err != nil {
 			return err
 		}
@@ -83,6 +115,9 @@ func (b *Bucket) writeOnce(ctx context.Context, w write, lost bool) error {
 	}
 	bare := b.client.quirks.bareMatch != learned.otherQuotes.Load()
 	err := b.sendIf(ctx, w, bare)
+	if err == nil && looked {
+		b.probe(ctx, w, bare)
+	}
 	switch refusal(err) {
 	case object.KindUnsupported:
 		return b.withoutCondition(ctx, w, err)
@@ -91,20 +126,38 @@ func (b *Bucket) writeOnce(ctx context.Context, w write, lost bool) error {
 			err = b.otherQuotes(ctx, w, bare, err)
 		}
 		if refusal(err) == object.KindConflict {
-			learned.refuses[w.op].Store(true)
+			learned.refuses[w.op][w.form()].Store(true)
 		}
 	}
 	return err
 }
 
+// probe finds out whether the store refuses a condition that does not hold, so that it
+// need not be looked at before each write: it sends w, which has just worked, once more.
+// A store that passes the condition over stores the same bytes again.
+func (b *Bucket) probe(ctx context.Context, w write, bare bool) {
+	learned := &b.client.learned
+	if !w.small || learned.probed[w.op][w.form()].Swap(true) {
+		return
+	}
+	switch err := b.sendIf(ctx, w, bare); refusal(err) {
+	case object.KindConflict:
+		learned.refuses[w.op][w.form()].Store(true)
+	case object.KindOther:
+		if err != nil { // no answer: another write finds out
+			learned.probed[w.op][w.form()].Store(false)
+		}
+	}
+}
+
 // mustLook reports whether the store may pass over a condition on this write.
-func (b *Bucket) mustLook(op writeOp) bool {
+func (b *Bucket) mustLook(op writeOp, f form) bool {
 	q := &b.client.quirks
 	if b.client.learned.noConditions.Load() {
 		return true
 	}
 	way := map[writeOp]support{opPut: q.putCond, opComplete: q.completeCond}[op]
-	return way == checked && !b.client.learned.refuses[op].Load()
+	return way == checked && !b.client.learned.refuses[op][f].Load()
 }
 
 // holds looks whether the condition holds now: KindConflict if it does not.

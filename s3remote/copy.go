@@ -42,6 +42,9 @@ func (c *Client) copyLimits() copyLimits {
 // is the way to change metadata. A copy over 5 GiB goes in parts, in parallel, and
 // loses the object's tags.
 //
+// With o.IfAbsent, an object under dst is an error of KindExists. A store that is not
+// known to refuse by itself is looked at before.
+//
 // Stores that pass over the condition on the source are looked at before and after.
 // If such a store's object changed in between, dst has the newer version and the
 // error is of KindStale.
@@ -63,6 +66,9 @@ func (b *Bucket) CopyFrom(ctx context.Context, from any, src object.ID, dst stri
 func (b *Bucket) copyFrom(ctx context.Context, from *Bucket, src object.ID, dst string, o object.CopyOptions) (object.Info, error) {
 	c, err := b.planCopy(ctx, from, src, dst, o)
 	if err != nil {
+		return object.Info{}, err
+	}
+	if err := c.freeTarget(ctx); err != nil {
 		return object.Info{}, err
 	}
 	var info object.Info
@@ -117,6 +123,26 @@ func (b *Bucket) planCopy(ctx context.Context, from *Bucket, src object.ID, dst 
 	return c, nil
 }
 
+// freeTarget looks whether there is an object where none may be, unless the store does.
+func (c *copying) freeTarget(ctx context.Context) error {
+	if !c.o.IfAbsent || c.b.client.quirks.copyAbsent == honoured || c.b.client.learned.refusesCopy.Load() {
+		return nil
+	}
+	return c.taken(ctx)
+}
+
+// taken returns an error of KindExists if there is an object under the copy's key.
+func (c *copying) taken(ctx context.Context) error {
+	found, err := c.b.Head(ctx, c.dst)
+	switch {
+	case err == nil:
+		return object.Errorf(object.KindExists, opCopy, c.dst, "there is one already, with the ETag %q", found.ETag)
+	case object.Is(err, object.KindNotFound):
+		return nil
+	}
+	return err
+}
+
 // unguarded reports whether the store may copy another version than the one asked for.
 func (c *copying) unguarded() bool {
 	return c.src.ETag != "" && c.b.client.quirks.copyCond == checked
@@ -149,6 +175,9 @@ func (c *copying) whole(ctx context.Context) (object.Info, error) {
 	}
 	send := func(ctx context.Context, ifMatch *string) error {
 		in.CopySourceIfMatch = ifMatch
+		if c.o.IfAbsent {
+			in.IfNoneMatch = aws.String("*")
+		}
 		out, err := c.b.client.s3.CopyObject(ctx, in, c.b.inRegion)
 		if err == nil {
 			info.OtherETag = c.b.client.cfg.otherETags() || !plainETag(out.ServerSideEncryption, out.SSECustomerAlgorithm)
@@ -166,12 +195,38 @@ func (c *copying) whole(ctx context.Context) (object.Info, error) {
 				info, err = found, nil
 			}
 		}
+		if c.o.IfAbsent && refusal(err) == object.KindConflict {
+			return c.refusedTarget(ctx, err, lost, &info)
+		}
 		return err
 	}})
 	if err == nil && c.unguarded() && info.ETag != c.src.ETag && !c.ontoItself() {
 		err = c.look(ctx)
 	}
 	return info, err
+}
+
+// refusedTarget tells what a refused copy found in its way: an object that may not be
+// there, or the copy itself, made by an earlier try whose answer was lost.
+func (c *copying) refusedTarget(ctx context.Context, cause error, lost bool, info *object.Info) error {
+	source, err := c.from.Head(ctx, c.src.Key)
+	if err != nil || c.src.ETag != "" && source.ETag != c.src.ETag {
+		return cause
+	}
+	found, err := c.b.Head(ctx, c.dst)
+	if err != nil {
+		return cause
+	}
+	c.b.client.learned.refusesCopy.Store(true)
+	meta := c.o.Meta
+	if meta == nil {
+		meta = source.Meta
+	}
+	if lost && found.Size == source.Size && maps.Equal(found.Meta, meta) && (found.ETag == source.ETag || !isMD5(source.ETag)) {
+		*info = found
+		return nil
+	}
+	return object.Errorf(object.KindExists, opCopy, c.dst, "there is one already, with the ETag %q", found.ETag)
 }
 
 // sendIf sends a copy request with the condition on its source. A store that refuses

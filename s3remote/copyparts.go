@@ -92,13 +92,21 @@ func (c *copying) complete(ctx context.Context, id string) (object.Info, error) 
 			return object.Info{}, err
 		}
 	}
-	return c.b.CompleteUpload(ctx, c.dst, id, done, object.Condition{})
+	info, err := c.b.CompleteUpload(ctx, c.dst, id, done, object.Condition{IfAbsent: c.o.IfAbsent})
+	if c.o.IfAbsent {
+		err = withKind(err, object.KindConflict, object.KindExists)
+	}
+	return info, err
 }
 
 // part copies one part, i from 0.
 func (c *copying) part(ctx context.Context, id string, i int, size int64) (object.Part, error) {
 	header, length := span(i, size, c.size)
-	part := object.Part{Number: i + 1, Size: length}
+	return c.sendPart(ctx, id, object.Part{Number: i + 1, Size: length}, header)
+}
+
+// sendPart makes a part of the range in header, of part.Size bytes.
+func (c *copying) sendPart(ctx context.Context, id string, part object.Part, header string) (object.Part, error) {
 	in := &s3.UploadPartCopyInput{
 		Bucket: &c.b.name, Key: c.b.full(c.dst), UploadId: &id, PartNumber: aws.Int32(int32(part.Number)),
 		CopySource: c.copySource(), CopySourceRange: &header,

@@ -40,10 +40,10 @@
 // # What can go wrong still
 //
 // A store that ignores conditions silently loses the protection from lost updates to
-// a race as long as one request; CompleteMultipartUpload on Ceph is known for it. A
-// CreateMultipartUpload whose answer is lost leaves an empty upload behind, which
-// ListUploads shows. A conditional PUT whose answer is lost counts as a conflict where
-// the store's ETags are not MD5 sums (SSE-KMS).
+// a race as long as one request, since all that can be done is a look just before;
+// CompleteMultipartUpload on Ceph is known for it. Which stores do is in providers.go,
+// and found out by a probe where it says checked. A CreateMultipartUpload whose answer
+// is lost leaves an empty upload behind, which ListUploads shows.
 //
 // # Metadata
 //

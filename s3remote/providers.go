@@ -34,6 +34,7 @@ type quirks struct {
 	putCond      support // conditions on PutObject
 	completeCond support // conditions on CompleteMultipartUpload
 	copyCond     support // the condition on the source of a copy
+	copyAbsent   support // the condition that a copy replaces nothing
 }
 
 // providers is the one table of differences. What it says of Ceph was measured on
@@ -44,12 +45,12 @@ type quirks struct {
 // Quotes are found out at run time wherever the table is wrong.
 var providers = []quirks{
 	{name: "AWS", region: "us-east-1"},
-	{name: "Ceph", needsEndpoint: true, region: "us-east-1", pathStyle: true, listV1: true, rawMarkers: true, plainUploads: true, bareMatch: true, completeCond: checked, copyCond: checked},
-	{name: "Minio", needsEndpoint: true, region: "us-east-1", pathStyle: true, mayClean: true},
-	{name: "DigitalOcean", needsEndpoint: true, region: "us-east-1", plainUploads: true, completeCond: checked, copyCond: checked},
-	{name: "Wasabi", needsEndpoint: true, region: "us-east-1", putCond: checked, completeCond: checked, copyCond: checked},
-	{name: "Dreamhost", needsEndpoint: true, region: "us-east-1", plainUploads: true, completeCond: checked, copyCond: checked},
-	{name: "Other", needsEndpoint: true, region: "us-east-1", pathStyle: true, mayClean: true, verify: true, plainUploads: true, putCond: checked, completeCond: checked, copyCond: checked},
+	{name: "Ceph", needsEndpoint: true, region: "us-east-1", pathStyle: true, listV1: true, rawMarkers: true, plainUploads: true, bareMatch: true, completeCond: checked, copyCond: checked, copyAbsent: checked},
+	{name: "Minio", needsEndpoint: true, region: "us-east-1", pathStyle: true, mayClean: true, copyAbsent: checked},
+	{name: "DigitalOcean", needsEndpoint: true, region: "us-east-1", plainUploads: true, completeCond: checked, copyCond: checked, copyAbsent: checked},
+	{name: "Wasabi", needsEndpoint: true, region: "us-east-1", putCond: checked, completeCond: checked, copyCond: checked, copyAbsent: checked},
+	{name: "Dreamhost", needsEndpoint: true, region: "us-east-1", plainUploads: true, completeCond: checked, copyCond: checked, copyAbsent: checked},
+	{name: "Other", needsEndpoint: true, region: "us-east-1", pathStyle: true, mayClean: true, verify: true, plainUploads: true, putCond: checked, completeCond: checked, copyCond: checked, copyAbsent: checked},
 }
 
 // Providers returns the names of the known providers.

@@ -44,7 +44,7 @@ func (b *Bucket) Put(ctx context.Context, key string, body *io.SectionReader, o 
 	}
 	info := object.Info{Key: key, Size: body.Size(), ContentType: orDefaultType(o.ContentType), Meta: o.Meta.Clone()}
 	err = b.write(ctx, write{
-		op: opPut, key: key, want: o.Condition,
+		op: opPut, key: key, want: o.Condition, small: body.Size() <= probeSize,
 		send: func(ctx context.Context, ifNoneMatch, ifMatch *string) error {
 			in := b.putInput(key, meta, info.ContentType)
 			in.IfNoneMatch, in.IfMatch, in.ContentMD5 = ifNoneMatch, ifMatch, sum
@@ -72,6 +72,10 @@ func (b *Bucket) Put(ctx context.Context, key string, body *io.SectionReader, o 
 	}
 	return info, checkStoredMD5(info, o.MD5)
 }
+
+// probeSize is the greatest body in bytes that is sent again to find out whether the
+// store refuses it.
+const probeSize = 64 << 10
 
 // contentMD5 makes of a sum in hexadecimal what the header has; nil where it is empty.
 func contentMD5(key, sum string) (*string, error) {
@@ -124,10 +128,37 @@ func (b *Bucket) putLanded(ctx context.Context, key string, body *io.SectionRead
 	if err != nil {
 		return object.Info{}, err
 	}
-	if found.OtherETag || found.ETag != want || found.Size != sent.Size || !maps.Equal(found.Meta, sent.Meta) {
+	same := found.Size == sent.Size && maps.Equal(found.Meta, sent.Meta)
+	if same && found.ETag != want {
+		same, err = false, nil
+		if found.OtherETag || !isMD5(found.ETag) {
+			same, err = b.contentIs(ctx, found, want)
+		}
+		if err != nil {
+			return object.Info{}, err
+		}
+	}
+	if !same {
 		return object.Info{}, object.Errorf(object.KindConflict, opPut.String(), key, "")
 	}
 	return found, nil
+}
+
+// contentIs reads an object whose ETag does not tell its MD5, and reports whether that is
+// sum.
+func (b *Bucket) contentIs(ctx context.Context, found object.Info, sum string) (bool, error) {
+	h := md5.New()
+	if found.Size > 0 {
+		body, err := b.Get(ctx, found.ID(), object.Range{Len: found.Size})
+		if err != nil {
+			return false, err
+		}
+		defer body.Close()
+		if _, err := io.Copy(h, body); err != nil {
+			return false, err
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)) == sum, nil
 }
 
 // sendBody is the body of one try. It remembers its own failures, so that they are

@@ -64,22 +64,27 @@ func TestLostAnswerOfConditionalPut(t *testing.T) {
 		stored, mtime, sse string
 		kind               object.Kind // KindOther: it works
 	}{
-		"ours":        {"data", "1.5", "", object.KindOther},
-		"other bytes": {"dada", "1.5", "", object.KindConflict},
-		"other meta":  {"data", "2.5", "", object.KindConflict},
-		"no MD5":      {"data", "1.5", "aws:kms", object.KindConflict},
+		"ours":                      {"data", "1.5", "", object.KindOther},
+		"other bytes":               {"dada", "1.5", "", object.KindConflict},
+		"other meta":                {"data", "2.5", "", object.KindConflict},
+		"no MD5":                    {"data", "1.5", "aws:kms", object.KindOther},
+		"no MD5, and others' bytes": {"dada", "1.5", "aws:kms", object.KindConflict},
 	} {
 		for _, want := range []object.Condition{{IfAbsent: true}, {IfMatch: "old"}} {
 			t.Run(name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
+					etag := md5Hex(c.stored)
+					if c.sse != "" {
+						etag = md5Hex("encrypted " + c.stored)
+					}
 					_, b := serve(t, nil, func(w http.ResponseWriter, r *request) {
 						switch {
-						case r.Method == http.MethodHead:
+						case r.Method == http.MethodHead || r.Method == http.MethodGet:
 							w.Header().Set("X-Amz-Meta-Mtime", c.mtime)
 							if c.sse != "" {
 								w.Header().Set("X-Amz-Server-Side-Encryption", c.sse)
 							}
-							serveObject(w, r, c.stored, md5Hex(c.stored))
+							serveObject(w, r, c.stored, etag)
 						case r.n == 1:
 							drop(w)
 						default:
@@ -89,7 +94,7 @@ func TestLostAnswerOfConditionalPut(t *testing.T) {
 					info, err := b.Put(t.Context(), "k", section("data"), object.PutOptions{Meta: meta, Condition: want})
 					if c.kind != object.KindOther {
 						wantKind(t, err, c.kind)
-					} else if ok(t, err); info.ETag != md5Hex("data") {
+					} else if ok(t, err); info.ETag != etag {
 						t.Errorf("%+v", info)
 					}
 				})
@@ -166,29 +171,181 @@ func TestStoreWithoutConditions(t *testing.T) {
 	}
 }
 
-// A store that nobody knows may pass conditions over, until it refuses one.
-func TestUnknownStoreIsLookedAtUntilItRefuses(t *testing.T) {
+// A store that nobody knows may pass conditions over: the first write is sent once more,
+// and until one is refused, each is looked at before.
+func TestUnknownStoreIsProbed(t *testing.T) {
+	for _, c := range []struct {
+		refuses bool
+		form    object.Condition
+		want    []int // requests after each write
+	}{
+		{true, object.Condition{IfAbsent: true}, []int{3, 4, 5}},
+		{false, object.Condition{IfAbsent: true}, []int{3, 5, 7}},
+		{true, object.Condition{IfMatch: "e0"}, []int{3, 4, 5}},
+	} {
+		s, b := serve(t, func(c *Config) { c.Provider = "Other" }, func(w http.ResponseWriter, r *request) {
+			switch {
+			case r.Method == http.MethodHead && c.form.IfAbsent:
+				w.WriteHeader(404)
+			case r.Method == http.MethodHead:
+				w.Header().Set("Content-Length", "1")
+				put(w, "e0")
+			case c.refuses && r.n == 3:
+				refuse(w, 412, "PreconditionFailed")
+			default:
+				put(w, "e1")
+			}
+		})
+		for i, want := range c.want {
+			_, err := b.Put(t.Context(), fmt.Sprint("k", i), section("x"), object.PutOptions{Condition: c.form})
+			ok(t, err)
+			if s.count() != want {
+				t.Errorf("%+v, write %d: %q", c, i, s.seen())
+			}
+		}
+	}
+}
+
+// What a store does with one form of condition says nothing of the other.
+func TestFormsOfConditionsAreProbedApart(t *testing.T) {
 	s, b := serve(t, func(c *Config) { c.Provider = "Other" }, func(w http.ResponseWriter, r *request) {
 		switch {
-		case r.Method == http.MethodHead && r.n < 5:
+		case r.Method == http.MethodHead && strings.HasSuffix(r.URL.Path, "new"):
 			w.WriteHeader(404)
-		case r.Header.Get("If-None-Match") != "" && r.n == 4:
-			refuse(w, 412, "PreconditionFailed") // written by another since
+		case r.Method == http.MethodHead:
+			w.Header().Set("Content-Length", "1")
+			put(w, "e1")
+		case r.Header.Get("If-None-Match") != "" && r.n == 3:
+			refuse(w, 412, "PreconditionFailed")
 		default:
 			put(w, "e1")
 		}
 	})
-	o := object.PutOptions{Condition: object.Condition{IfAbsent: true}}
-	for i, want := range []int{2, 4, 5} {
-		_, err := b.Put(t.Context(), "k", section("x"), o)
-		if i == 1 {
-			wantKind(t, err, object.KindConflict)
-		} else {
+	_, err := b.Put(t.Context(), "new", section("x"), object.PutOptions{Condition: object.Condition{IfAbsent: true}})
+	ok(t, err)
+	_, err = b.Put(t.Context(), "k", section("x"), object.PutOptions{Condition: object.Condition{IfMatch: "e0"}})
+	wantKind(t, err, object.KindConflict)
+	if s.count() != 4 {
+		t.Errorf("%q", s.seen())
+	}
+}
+
+// AWS answers 404 where there is nothing to match.
+func TestNothingToMatchIsAConflict(t *testing.T) {
+	_, b := serve(t, nil, func(w http.ResponseWriter, _ *request) { refuse(w, 404, "NoSuchKey") })
+	_, err := b.Put(t.Context(), "k", section("x"), object.PutOptions{Condition: object.Condition{IfMatch: "e1"}})
+	wantKind(t, err, object.KindConflict)
+	parts, _ := twoParts()
+	_, err = b.CompleteUpload(t.Context(), "k", "id", parts, object.Condition{IfMatch: "e1"})
+	wantKind(t, err, object.KindConflict)
+}
+
+func TestCopyOfPart(t *testing.T) {
+	src, r := object.ID{Key: "a", ETag: "e1"}, object.Range{Off: 5, Len: 7}
+	s, b := serve(t, nil, func(w http.ResponseWriter, _ *request) {
+		_, _ = io.WriteString(w, "<CopyPartResult><ETag>&quot;p1&quot;</ETag></CopyPartResult>")
+	})
+	part, err := b.CopyPart(t.Context(), "k", "id", 3, src, r)
+	ok(t, err)
+	if part != (object.Part{Number: 3, ETag: "p1", Size: 7}) {
+		t.Errorf("%+v", part)
+	}
+	h := s.request(1).Header
+	if h.Get("X-Amz-Copy-Source-Range") != "bytes=5-11" || h.Get("X-Amz-Copy-Source-If-Match") != `"e1"` || h.Get("X-Amz-Copy-Source") != "bkt/a" {
+		t.Errorf("%v", h)
+	}
+}
+
+func TestRefusedCopyOfPart(t *testing.T) {
+	src, r := object.ID{Key: "a", ETag: "e1"}, object.Range{Off: 5, Len: 7}
+	for code, c := range map[string]struct {
+		status, twice int // requests after a second call
+		kind          object.Kind
+	}{
+		"NotImplemented":  {501, 1, object.KindUnsupported},
+		"InvalidArgument": {400, 1, object.KindUnsupported},
+		"AccessDenied":    {403, 2, object.KindPermission},
+		"NoSuchKey":       {404, 2, object.KindStale},
+		"NoSuchUpload":    {404, 2, object.KindNotFound},
+	} {
+		s, b := serve(t, nil, func(w http.ResponseWriter, _ *request) { refuse(w, c.status, code) })
+		for range 2 {
+			_, err := b.CopyPart(t.Context(), "k", "id", 3, src, r)
+			wantKind(t, err, c.kind)
+		}
+		if s.count() != c.twice {
+			t.Errorf("%s: %q", code, s.seen())
+		}
+	}
+}
+
+// A store that passes over the condition on the source is looked at after the copy.
+func TestCopyOfPartOfAnotherVersion(t *testing.T) {
+	for etag, kind := range map[string]object.Kind{"e1": object.KindOther, "e2": object.KindStale} {
+		_, b := serve(t, func(c *Config) { c.Provider = "Ceph" }, func(w http.ResponseWriter, r *request) {
+			if r.Method == http.MethodHead {
+				serveObject(w, r, "data", etag)
+				return
+			}
+			_, _ = io.WriteString(w, "<CopyPartResult><ETag>p1</ETag></CopyPartResult>")
+		})
+		_, err := b.CopyPart(t.Context(), "k", "id", 3, object.ID{Key: "a", ETag: "e1"}, object.Range{Len: 4})
+		if kind == object.KindOther {
 			ok(t, err)
+		} else {
+			wantKind(t, err, kind)
 		}
-		if s.count() != want {
-			t.Errorf("write %d: %q", i, s.seen())
-		}
+	}
+}
+
+func TestCopyOverNothing(t *testing.T) {
+	const there = "<CopyObjectResult><ETag>e1</ETag></CopyObjectResult>"
+	src := object.ID{Key: "a", ETag: "e1"}
+	for name, c := range map[string]struct {
+		provider string
+		taken    bool // by an object
+		race     bool // it comes between the look and the copy
+		lost     bool // the answer to the first try, which worked
+		kind     object.Kind
+	}{
+		"free":                {"Minio", false, false, false, object.KindOther},
+		"taken":               {"Minio", true, false, false, object.KindExists},
+		"taken in between":    {"Minio", true, true, false, object.KindExists},
+		"AWS refuses by self": {"AWS", true, true, false, object.KindExists},
+		"lost answer":         {"AWS", true, true, true, object.KindOther},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				copies := 0
+				_, b := serve(t, func(cfg *Config) { cfg.Provider = c.provider }, func(w http.ResponseWriter, r *request) {
+					isCopy := r.Header.Get("X-Amz-Copy-Source") != ""
+					if isCopy {
+						copies++
+					}
+					target := strings.HasSuffix(r.URL.Path, "/b")
+					switch {
+					case isCopy && c.lost && copies == 1:
+						drop(w)
+					case isCopy && c.taken:
+						refuse(w, 412, "PreconditionFailed")
+					case isCopy:
+						_, _ = io.WriteString(w, there)
+					case target && (!c.taken || c.race && copies == 0):
+						w.WriteHeader(404)
+					case target && !c.lost:
+						serveObject(w, r, "others' data", "e2")
+					default:
+						serveObject(w, r, "data", "e1")
+					}
+				})
+				info, err := b.Copy(t.Context(), src, "b", object.CopyOptions{Size: 4, IfAbsent: true})
+				if c.kind != object.KindOther {
+					wantKind(t, err, c.kind)
+				} else if ok(t, err); info.ETag != "e1" {
+					t.Errorf("%+v", info)
+				}
+			})
+		})
 	}
 }
 

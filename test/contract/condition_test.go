@@ -1,9 +1,11 @@
 package contract
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/s3mount/s3mount/object"
+	"github.com/s3mount/s3mount/test/s3fake"
 )
 
 func TestPutDependsOnWhatIsThere(t *testing.T) {
@@ -12,7 +14,7 @@ func TestPutDependsOnWhatIsThere(t *testing.T) {
 			return e.bucket.Put(e.ctx, "k", section([]byte(data)), object.PutOptions{Condition: c})
 		}
 		_, err := put("nothing to match", object.Condition{IfMatch: "d41d8cd98f00b204e9800998ecf8427e"})
-		e.kind(err, object.KindConflict, object.KindNotFound, object.KindStale)
+		e.kind(err, object.KindConflict)
 		first, err := put("first", object.Condition{IfAbsent: true})
 		e.must(err)
 		_, err = put("again", object.Condition{IfAbsent: true})
@@ -25,6 +27,24 @@ func TestPutDependsOnWhatIsThere(t *testing.T) {
 		if head, err := e.bucket.Head(e.ctx, "k"); err != nil || head.ETag != second.ETag {
 			t.Errorf("%+v, %v", head, err)
 		}
+		e.must(e.bucket.Delete(e.ctx, "k"))
+		_, err = put("of what is gone", object.Condition{IfMatch: second.ETag})
+		e.kind(err, object.KindConflict)
+	})
+}
+
+// A marker is a key of its own kind on stores whose keys are paths.
+func TestMarkerDependsOnWhatIsThere(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		put := func(c object.Condition) (object.Info, error) {
+			return e.bucket.Put(e.ctx, "d/", section(nil), object.PutOptions{Condition: c, ContentType: "application/x-directory"})
+		}
+		first, err := put(object.Condition{IfAbsent: true})
+		e.must(err)
+		_, err = put(object.Condition{IfAbsent: true})
+		e.kind(err, object.KindConflict)
+		_, err = put(object.Condition{IfMatch: first.ETag})
+		e.must(err)
 	})
 }
 
@@ -41,6 +61,8 @@ func TestCompleteDependsOnWhatIsThere(t *testing.T) {
 			}
 			return info, err
 		}
+		_, err := complete("nothing to match", object.Condition{IfMatch: "d41d8cd98f00b204e9800998ecf8427e"})
+		e.kind(err, object.KindConflict)
 		first, err := complete("first", object.Condition{IfAbsent: true})
 		e.must(err)
 		_, err = complete("again", object.Condition{IfAbsent: true})
@@ -53,5 +75,53 @@ func TestCompleteDependsOnWhatIsThere(t *testing.T) {
 		if head, err := e.bucket.Head(e.ctx, "k"); err != nil || head.ETag != second.ETag {
 			t.Errorf("%+v, %v", head, err)
 		}
+	})
+}
+
+func TestCopyDependsOnWhatIsThere(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		e.put("a", "data")
+		e.put("c", "others'")
+		info, err := e.bucket.Head(e.ctx, "a")
+		e.must(err)
+		o := object.CopyOptions{Size: info.Size, IfAbsent: true}
+		_, err = e.bucket.Copy(e.ctx, info.ID(), "c", o)
+		e.kind(err, object.KindExists)
+		e.holds("c", "others'")
+		_, err = e.bucket.Copy(e.ctx, info.ID(), "b", o)
+		e.must(err)
+		e.holds("b", "data")
+	})
+}
+
+// What did not change of a large object is copied within the store. Numbers of parts may
+// leave some out.
+func TestPartsThatAreCopied(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		old := make([]byte, 17*mib)
+		s3fake.NewPattern(7).ReadAt(old, 0)
+		first, err := e.bucket.Put(e.ctx, "k", section(old), object.PutOptions{})
+		e.must(err)
+		id, err := e.bucket.CreateUpload(e.ctx, "k", object.PutOptions{})
+		e.must(err)
+		changed := bytes.Repeat([]byte("changed "), 5*mib/8)
+		copied, err := e.bucket.CopyPart(e.ctx, "k", id, 1, first.ID(), object.Range{Len: 6 * mib})
+		e.must(err)
+		sent, err := e.bucket.UploadPart(e.ctx, "k", id, 4, section(changed))
+		e.must(err)
+		rest, err := e.bucket.CopyPart(e.ctx, "k", id, 7, first.ID(), object.Range{Off: 11 * mib, Len: 6 * mib})
+		e.must(err)
+		second, err := e.bucket.CompleteUpload(e.ctx, "k", id, []object.Part{copied, sent, rest}, object.Condition{IfMatch: first.ETag})
+		e.must(err)
+		e.holds("k", string(old[:6*mib])+string(changed)+string(old[11*mib:]))
+		if second.Size != int64(len(old)) {
+			t.Errorf("%+v", second)
+		}
+
+		id, err = e.bucket.CreateUpload(e.ctx, "k", object.PutOptions{})
+		e.must(err)
+		_, err = e.bucket.CopyPart(e.ctx, "k", id, 1, first.ID(), object.Range{Len: 6 * mib})
+		e.kind(err, object.KindStale)
+		e.must(e.bucket.AbortUpload(e.ctx, "k", id))
 	})
 }

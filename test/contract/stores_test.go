@@ -33,6 +33,7 @@ type Bucket interface {
 	DeleteMany(ctx context.Context, keys []string) error
 	CreateUpload(ctx context.Context, key string, o object.PutOptions) (uploadID string, err error)
 	UploadPart(ctx context.Context, key, uploadID string, number int, body *io.SectionReader) (object.Part, error)
+	CopyPart(ctx context.Context, key, uploadID string, number int, src object.ID, r object.Range) (object.Part, error)
 	CompleteUpload(ctx context.Context, key, uploadID string, parts []object.Part, c object.Condition) (object.Info, error)
 	AbortUpload(ctx context.Context, key, uploadID string) error
 	ListUploads(ctx context.Context, prefix string) ([]object.Upload, error)
