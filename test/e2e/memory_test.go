@@ -27,11 +27,6 @@ const memoryLimit = (256 + 64) << 20
 // and fails if that is over the limit.
 func peakMemory(t testing.TB, what string, m *mounts.Mount) {
 	t.Helper()
-	peakMemoryOf(t, what, m, memoryLimit)
-}
-
-func peakMemoryOf(t testing.TB, what string, m *mounts.Mount, limit int64) {
-	t.Helper()
 	wantPeak(t, what, m, memoryLimit)
 }
 
@@ -139,7 +134,7 @@ func TestMemoryOfManyNamesThatAreLookedAt(t *testing.T) {
 		must(t, err)
 	}
 	same(t, "names", seen, n)
-	peakMemoryOf(t, "looking at 200,000 names with --memory 32M", m, (32+64)<<20)
+	wantPeak(t, "looking at 200,000 names with --memory 32M", m, (32+64)<<20)
 }
 
 func TestMemoryOfManyReadersAndWriters(t *testing.T) {
