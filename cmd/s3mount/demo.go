@@ -31,7 +31,8 @@ func newDemoCmd(g *globals) *cobra.Command {
 		Short: "Try it: an S3 server, a bucket and a mount in one command",
 		Long: `Demo starts an S3 server inside this process, on loopback, makes a bucket with
 a few files in it, and mounts it on DIR (or a new directory). Ctrl-C ends it and
-leaves nothing behind; with --keep, the server's data stays for the next time.`,
+leaves nothing behind; with --keep, the server's data stays for the next time. The
+tour of --check has a bucket of its own.`,
 		Args: arguments(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if o.check && len(args) > 0 {
@@ -54,23 +55,28 @@ const demoBucket = "demo"
 // demoPlace is a demo's server, bucket and temporary folder.
 type demoPlace struct {
 	server *demoserver.Server
+	client *s3remote.Client
 	bucket *s3remote.Bucket
 	temp   string
 	mnt    string // the mount point in temp; it is made by whoever mounts there
 }
 
-// openDemo starts the server and makes the bucket. The caller closes it.
-func openDemo(ctx context.Context, keep string, log *slog.Logger) (*demoPlace, error) {
+// openDemo starts the server and makes the bucket, which may be there in data that was kept.
+// Without a name it is a new one. The caller closes it.
+func openDemo(ctx context.Context, bucket, keep string, log *slog.Logger) (*demoPlace, error) {
 	d := &demoPlace{}
-	if err := d.open(ctx, keep, log); err != nil {
+	if err := d.open(ctx, bucket, keep, log); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
 	return d, nil
 }
 
-func (d *demoPlace) open(ctx context.Context, keep string, log *slog.Logger) (err error) {
+func (d *demoPlace) open(ctx context.Context, bucket, keep string, log *slog.Logger) (err error) {
 	if d.temp, err = os.MkdirTemp("", "s3mount-demo-"); err != nil {
 		return err
+	}
+	if bucket == "" {
+		bucket = filepath.Base(d.temp)
 	}
 	d.mnt = filepath.Join(d.temp, "mnt")
 	if d.server, err = demoserver.Start(ctx, demoserver.Options{Dir: keep, Log: log}); err != nil {
@@ -79,7 +85,7 @@ func (d *demoPlace) open(ctx context.Context, keep string, log *slog.Logger) (er
 		}
 		return err
 	}
-	client, err := s3remote.New(ctx, s3remote.Config{
+	d.client, err = s3remote.New(ctx, s3remote.Config{
 		Provider:        "Other",
 		Endpoint:        d.server.Endpoint,
 		Region:          d.server.Region,
@@ -90,11 +96,11 @@ func (d *demoPlace) open(ctx context.Context, keep string, log *slog.Logger) (er
 	if err != nil {
 		return err
 	}
-	err = client.CreateBucket(ctx, demoBucket)
-	if err != nil && !object.Is(err, object.KindExists) { // it exists in data that was kept
+	err = d.client.CreateBucket(ctx, bucket)
+	if err != nil && !object.Is(err, object.KindExists) {
 		return err
 	}
-	d.bucket, err = client.Bucket(demoBucket, "")
+	d.bucket, err = d.client.Bucket(bucket, "")
 	return err
 }
 
@@ -148,7 +154,7 @@ func checkDemo(o *demoOptions, dir string) error {
 	}
 	mount := o.mountOptions
 	mount.cacheDir = filepath.Join(os.TempDir(), "s3mount-demo-") // its beginning is known only
-	real, err := checkMountPoint(dir, &mount)
+	real, err := checkMountPoint(dir, &mount, "choose an empty directory")
 	if err != nil || o.keep == "" {
 		return err
 	}
@@ -169,7 +175,7 @@ func (g *globals) demo(ctx context.Context, o *demoOptions, dir string) (err err
 	if err := checkDemo(o, dir); err != nil {
 		return err
 	}
-	d, err := openDemo(ctx, o.keep, log)
+	d, err := openDemo(ctx, demoBucket, o.keep, log)
 	if err != nil {
 		return err
 	}

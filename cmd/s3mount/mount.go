@@ -147,7 +147,7 @@ func (g *globals) start(ctx context.Context, bucket *s3remote.Bucket, name, dir 
 	ctx, done := g.untilSignal(ctx)
 	defer done()
 	l = &live{}
-	if l.dir, err = checkMountPoint(dir, o); err != nil {
+	if l.dir, err = checkMountPoint(dir, o, "choose an empty directory, or give --allow-non-empty"); err != nil {
 		return nil, err
 	}
 	if err := fusefs.Check(l.dir, o.allowOther); err != nil {

@@ -15,8 +15,9 @@ import (
 	"github.com/s3mount/s3mount/fusefs"
 )
 
-// checkMountPoint returns the mount point's real path, if it can be mounted on.
-func checkMountPoint(dir string, o *mountOptions) (string, error) {
+// checkMountPoint returns the mount point's real path, if it can be mounted on. whenFull is
+// what the user is told to do about one that is not empty.
+func checkMountPoint(dir string, o *mountOptions, whenFull string) (string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return "", err
@@ -45,7 +46,10 @@ func checkMountPoint(dir string, o *mountOptions) (string, error) {
 	if inside(real, o.cacheDir) || inside(o.cacheDir, real) {
 		return "", fmt.Errorf("mount point %s and the cache %s are inside one another: choose another --cache-dir", dir, o.cacheDir)
 	}
-	if err := checkEmpty(dir, real); err != nil && !o.nonEmpty {
+	if o.nonEmpty {
+		return real, nil
+	}
+	if err := checkEmpty(dir, real, whenFull); err != nil {
 		return "", err
 	}
 	return real, nil
@@ -56,7 +60,7 @@ func deadMount(dir string) error {
 }
 
 // checkEmpty looks into real, which the user wrote as dir.
-func checkEmpty(dir, real string) error {
+func checkEmpty(dir, real, whenFull string) error {
 	f, err := os.Open(real)
 	if err != nil {
 		return fmt.Errorf("mount point: %w: choose another directory", err)
@@ -66,7 +70,7 @@ func checkEmpty(dir, real string) error {
 		if err != nil {
 			return fmt.Errorf("mount point: %w: choose another directory", err)
 		}
-		return fmt.Errorf("mount point %s is not empty (%s is there): choose an empty directory, or give --allow-non-empty", dir, names[0])
+		return fmt.Errorf("mount point %s is not empty (%s is there): %s", dir, escaped(names[0]), whenFull)
 	}
 	return nil
 }

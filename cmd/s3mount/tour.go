@@ -37,7 +37,7 @@ func (g *globals) tour(ctx context.Context, o *demoOptions) (err error) {
 	defer closeLog()
 	ctx, done := g.untilSignal(ctx)
 	defer done()
-	d, err := openDemo(ctx, o.keep, log)
+	d, err := openDemo(ctx, "", o.keep, log) // not the bucket in which a user may have files
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (t *tour) steps() []step {
 		{"unmount and mount again", t.remount},
 		{"compare: content, times to the nanosecond, modes", t.compare},
 		{"remove it all (rm -r)", t.remove},
-		{"unmount", func(context.Context) error { return t.unmount() }},
+		{"unmount, and remove the bucket", t.end},
 	}
 }
 
@@ -126,6 +126,14 @@ func (t *tour) unmount() error {
 	err := endError(nil, l.close(context.Background()))
 	l.session.close(nil)
 	return err
+}
+
+// end leaves nothing of the tour in data that is kept.
+func (t *tour) end(ctx context.Context) error {
+	if err := t.unmount(); err != nil {
+		return err
+	}
+	return t.d.client.DeleteBucket(ctx, t.d.bucket.Name())
 }
 
 func (t *tour) remount(ctx context.Context) error {

@@ -91,6 +91,36 @@ func TestDemoKeepsWhatItIsToldTo(t *testing.T) {
 	stop(t, p, root, dir)
 }
 
+func TestTourLeavesWhatIsKeptAlone(t *testing.T) {
+	t.Parallel()
+	root, data := t.TempDir(), t.TempDir()
+	p, dir := startDemo(t, root, "--keep", data)
+	must(t, os.Mkdir(dir+"/tree", 0o755)) // as the tour's own is called
+	write(t, dir+"/tree/mine", "data")
+	stop(t, p, root, dir)
+	before := tree(t, data, false)
+	code, stdout, stderr := s3mount(t, home(t, root), "demo", "--check", "--keep", data)
+	if code != 0 || !strings.Contains(stdout, "The tour is complete") {
+		t.Errorf("the tour: %d\n%s%s", code, stdout, stderr)
+	}
+	p, dir = startDemo(t, root, "--keep", data)
+	same(t, "my file", read(t, dir+"/tree/mine"), "data")
+	same(t, "a sample", read(t, dir+"/hello.txt"), "Hello from a bucket.\n")
+	stop(t, p, root, dir)
+	for name := range tree(t, data, false) {
+		if _, ok := before[name]; !ok {
+			t.Errorf("the tour left %s", name)
+		}
+	}
+}
+
+func TestDemoOnAFolderWithFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir+"/two\nlines", "")
+	refused(t, home(t, t.TempDir()), []string{"demo", dir}, dir, `two\nlines is there`, ": choose an empty directory\n")
+}
+
 func TestTourThatFailsCleansUp(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/s3mount/s3mount/object"
 	"github.com/s3mount/s3mount/s3remote"
+	"github.com/s3mount/s3mount/test/s3fake"
 )
 
 func section(data string) *io.SectionReader {
@@ -65,4 +66,21 @@ func names(t testing.TB, dir string) []string {
 		all = append(all, e.Name())
 	}
 	return all
+}
+
+// copyPattern writes a file in the pieces in which cp does.
+func copyPattern(path string, p s3fake.Pattern, size int64) (err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	buf := make([]byte, 256<<10)
+	for off := int64(0); off < size && err == nil; off += int64(len(buf)) {
+		p.ReadAt(buf, off) // never fails
+		_, err = f.Write(buf)
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	return err
 }

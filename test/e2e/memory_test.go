@@ -71,23 +71,6 @@ func TestMemoryOfA4GiBFile(t *testing.T) {
 	must(t, os.Remove(m.Dir+"/written"))
 }
 
-// copyPattern writes a file in the pieces in which cp does.
-func copyPattern(path string, p s3fake.Pattern, size int64) (err error) {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	buf := make([]byte, 256<<10)
-	for off := int64(0); off < size && err == nil; off += int64(len(buf)) {
-		p.ReadAt(buf, off) // never fails
-		_, err = f.Write(buf)
-	}
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	return err
-}
-
 func TestMemoryOfAMillionNames(t *testing.T) {
 	const n = 1_000_000
 	fake := s3fake.Start(t, s3fake.Options{})
