@@ -102,12 +102,21 @@ func (s *server) bytes(op string, v []byte, err error, dest []byte) (uint32, fus
 	return uint32(len(v)), s.status(op, err)
 }
 
-// SetXAttr refuses: what an object's facts are is the store's to say, and others have
-// no place yet.
-func (s *server) SetXAttr(<-chan struct{}, *fuse.SetXAttrIn, string, []byte) fuse.Status {
-	return fuse.Status(unix.EOPNOTSUPP)
+func (s *server) SetXAttr(cancel <-chan struct{}, in *fuse.SetXAttrIn, name string, value []byte) fuse.Status {
+	ctx, end := s.begin(cancel, &in.InHeader)
+	defer end()
+	mode := vfs.XattrAny
+	switch {
+	case in.Flags&unix.XATTR_CREATE != 0:
+		mode = vfs.XattrCreate
+	case in.Flags&unix.XATTR_REPLACE != 0:
+		mode = vfs.XattrReplace
+	}
+	return s.status("setxattr", s.fs.SetXattr(ctx, node(in.NodeId), name, value, mode))
 }
 
-func (s *server) RemoveXAttr(<-chan struct{}, *fuse.InHeader, string) fuse.Status {
-	return fuse.Status(unix.EOPNOTSUPP)
+func (s *server) RemoveXAttr(cancel <-chan struct{}, h *fuse.InHeader, name string) fuse.Status {
+	ctx, end := s.begin(cancel, h)
+	defer end()
+	return s.status("removexattr", s.fs.RemoveXattr(ctx, node(h.NodeId), name))
 }

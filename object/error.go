@@ -13,37 +13,39 @@ type Kind uint8
 
 // The kinds of failure.
 const (
-	KindOther       Kind = iota // nothing better is known: an I/O error
-	KindNotFound                // no such key, upload or attribute's owner
-	KindNoBucket                // the bucket does not exist
-	KindExists                  // the name is taken
-	KindConflict                // a condition did not hold: somebody else wrote
-	KindStale                   // the version that was asked for is gone
-	KindPermission              // the store says no
-	KindCredentials             // the keys are wrong, unknown or expired
-	KindClockSkew               // the machine's clock is too far off for the store
-	KindWrongRegion             // the bucket is elsewhere
-	KindArchived                // restore the object first
-	KindInvalid                 // the request or an argument is not legal
-	KindNotUTF8                 // a name that no key can have: S3's keys are UTF-8
-	KindNameTooLong             // a name or key is over its limit
-	KindTooLarge                // over the store's or the file system's size limit
-	KindNoSpace                 // the local disk budget or disk is full
-	KindQuota                   // the store's quota is reached
-	KindUnsupported             // the store or the file system cannot do it
-	KindUnavailable             // not reachable, or failing, until the deadline
-	KindTimeout                 // the deadline passed
-	KindCanceled                // the caller gave up
-	KindCorrupt                 // bytes differ from their checksum
-	KindReadOnly                // mounted read-only
-	KindNotDir                  // a directory is needed
-	KindIsDir                   // a directory stands where a file is needed
-	KindNotEmpty                // the directory is not empty
-	KindBusy                    // in use in a way that forbids it
-	KindNoAttr                  // no such extended attribute
-	KindRange                   // the caller's buffer is too small
-	KindBadHandle               // the handle was not opened for this
-	KindLoop                    // a directory would become its own child
+	KindOther        Kind = iota // nothing better is known: an I/O error
+	KindNotFound                 // no such key, upload or attribute's owner
+	KindNoBucket                 // the bucket does not exist
+	KindExists                   // the name is taken
+	KindConflict                 // a condition did not hold: somebody else wrote
+	KindStale                    // the version that was asked for is gone
+	KindPermission               // the store says no
+	KindCredentials              // the keys are wrong, unknown or expired
+	KindClockSkew                // the machine's clock is too far off for the store
+	KindWrongRegion              // the bucket is elsewhere
+	KindArchived                 // restore the object first
+	KindInvalid                  // the request or an argument is not legal
+	KindNotUTF8                  // a name that no key can have: S3's keys are UTF-8
+	KindNameTooLong              // a name or key is over its limit
+	KindTooLarge                 // over the store's or the file system's size limit
+	KindNoSpace                  // the local disk budget or disk is full
+	KindQuota                    // the store's quota is reached
+	KindUnsupported              // the store or the file system cannot do it
+	KindUnavailable              // not reachable, or failing, until the deadline
+	KindTimeout                  // the deadline passed
+	KindCanceled                 // the caller gave up
+	KindCorrupt                  // bytes differ from their checksum
+	KindReadOnly                 // mounted read-only
+	KindNotDir                   // a directory is needed
+	KindIsDir                    // a directory stands where a file is needed
+	KindNotEmpty                 // the directory is not empty
+	KindBusy                     // in use in a way that forbids it
+	KindNoAttr                   // no such extended attribute
+	KindRange                    // the caller's buffer is too small
+	KindBadHandle                // the handle was not opened for this
+	KindLoop                     // a directory would become its own child
+	KindAttrTooLarge             // an attribute is larger than any can be
+	KindAttrSpace                // no room is left for attributes
 	kindEnd
 )
 
@@ -54,6 +56,7 @@ var kindNames = [kindEnd]string{
 	"quota reached", "not supported", "store not available", "timed out", "canceled",
 	"corrupt data", "read-only", "not a directory", "is a directory", "directory not empty",
 	"busy", "no such attribute", "buffer too small", "bad file handle", "directory loop",
+	"attribute too large", "no room for attributes",
 }
 
 func (k Kind) String() string {

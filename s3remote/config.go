@@ -232,7 +232,9 @@ func (c Config) checkStored() error {
 		}
 	}
 	// Providers have classes of their own, so that only the form can be checked.
-	if strings.ContainsFunc(c.StorageClass, func(r rune) bool { return !inMetaName(r) && (r < 'A' || r > 'Z') }) {
+	if strings.ContainsFunc(c.StorageClass, func(r rune) bool {
+		return !strings.ContainsRune("-_.", r) && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	}) {
 		return badOption("storage_class", "%q is not a name such as STANDARD_IA", c.StorageClass)
 	}
 	return nil

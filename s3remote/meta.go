@@ -18,15 +18,18 @@ func encodeMeta(op, key string, m object.Meta) (map[string]string, error) {
 	out := make(map[string]string, len(m))
 	for name, value := range m {
 		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !inMetaName(r) }) {
-			return nil, object.Errorf(object.KindInvalid, op, key, "the metadata name %q is not of lower-case letters, digits, '-', '_' and '.'", name)
+			return nil, object.Errorf(object.KindInvalid, op, key, "the metadata name %q is none of a header in lower case", name)
 		}
 		out[name] = encodeValue(value)
 	}
 	return out, nil
 }
 
+// inMetaName reports whether a character may be in a header's name (RFC 9110, section
+// 5.6.2), but for capital letters, which mean nothing there: what other clients have
+// stored must be kept by who changes the rest.
 func inMetaName(r rune) bool {
-	return (r >= 'a' && r <= 'z') || (r >= '0' && r <= '9') || r == '-' || r == '_' || r == '.'
+	return (r >= 'a' && r <= 'z') || (r >= '0' && r <= '9') || strings.ContainsRune("-_.!#$%&'*+^`|~", r)
 }
 
 // encodedChunk is how many bytes go into one encoded word, which has at most 75

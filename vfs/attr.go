@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/s3mount/s3mount/object"
 )
 
 // NodeID names an inode towards the kernel. It is never used again.
@@ -46,6 +48,8 @@ type SetAttr struct {
 	Size  *int64
 	Atime *time.Time
 	Mtime *time.Time
+
+	meta object.Meta // user metadata in place of what there is; nil: it stays
 }
 
 // Entry is the answer to a lookup: an inode, and for how long the kernel may trust it.

@@ -213,7 +213,12 @@ func (fs *FS) makeObject(ctx context.Context, p *Inode, name, piece string, mode
 
 // putObject stores a small object with its attributes.
 func (fs *FS) putObject(ctx context.Context, key string, body []byte, a Attr, dir bool) (object.Info, error) {
-	o := object.PutOptions{Meta: putMeta(nil, a)}
+	return fs.putWith(ctx, key, body, putMeta(nil, a), dir)
+}
+
+// putWith stores a small object with its metadata.
+func (fs *FS) putWith(ctx context.Context, key string, body []byte, meta object.Meta, dir bool) (object.Info, error) {
+	o := object.PutOptions{Meta: meta}
 	if dir {
 		o.ContentType = dirContentType
 	}
@@ -226,7 +231,7 @@ func (fs *FS) putObject(ctx context.Context, key string, body []byte, a Attr, di
 func (fs *FS) storedLocked(n *Inode, info object.Info) {
 	n.t.info, n.t.remote, n.t.hasMeta = info, true, true
 	n.t.checked = fs.now()
-	n.t.metaDirty = false
+	n.t.metaDirty, n.t.meta = false, nil
 	f := found{dir: n.dir, piece: n.t.piece, form: n.t.form, at: n.t.checked, info: info}
 	if n.dir {
 		n.t.marker, f.hasMarker = markerYes, markerYes

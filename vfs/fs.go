@@ -202,6 +202,7 @@ type inodeState struct {
 
 	staged    *writeback.Staged // not nil: the content is local
 	metaDirty bool              // attributes to be stored with the next upload
+	meta      object.Meta       // with them, user metadata in place of info.Meta; nil: that
 	told      toldFailure       // the last failure of storing staged
 	pages     object.ID         // the version that the kernel's page cache may hold
 	virgin    bool              // the kernel has no pages of node: it never opened it

@@ -285,7 +285,7 @@ func (n *Inode) target() (key string, o object.PutOptions, s *writeback.Staged) 
 	if !n.t.gone {
 		key = n.keyLocked()
 	}
-	o.Meta = putMeta(n.t.info.Meta, n.t.attr)
+	o.Meta = putMeta(n.metaLocked(), n.t.attr)
 	delete(o.Meta, object.MetaMD5) // of the content that was
 	o.ContentType = n.t.info.ContentType
 	return key, o, n.t.staged

@@ -177,11 +177,11 @@ func (fs *FS) renameFile(ctx context.Context, r rename, key string) error {
 	}
 	fs.tree.Lock()
 	info, old := r.n.t.info, r.n.keyLocked()
-	attr, dirty := r.n.t.attr, r.n.t.metaDirty
+	attr, dirty, meta := r.n.t.attr, r.n.t.metaDirty, r.n.metaLocked()
 	fs.tree.Unlock()
 	o := object.CopyOptions{Size: info.Size}
 	if dirty {
-		o.Meta, o.ContentType = putMeta(info.Meta, attr), info.ContentType
+		o.Meta, o.ContentType = putMeta(meta, attr), info.ContentType
 	}
 	copied, err := fs.store.Copy(ctx, info.ID(), key, o)
 	if err != nil {

@@ -222,9 +222,9 @@ func (fs *FS) movedFolder(r rename, t *tree, files []*Inode) {
 		}
 		if ok && f.t.remote {
 			info.Meta, info.ContentType = f.t.info.Meta, f.t.info.ContentType
-			same, dirty := f.t.pages == f.t.info.ID(), f.t.metaDirty
+			same, dirty, meta := f.t.pages == f.t.info.ID(), f.t.metaDirty, f.t.meta
 			fs.storedLocked(f, info)
-			f.t.metaDirty = dirty // the copy has the attributes that were stored
+			f.t.metaDirty, f.t.meta = dirty, meta // the copy has the attributes that were stored
 			if same {
 				f.t.pages = info.ID()
 			}

@@ -76,10 +76,13 @@ func (n *Inode) truncate(ctx context.Context, size int64) error {
 func (n *Inode) setMeta(ctx context.Context, s SetAttr, waiting bool) error {
 	fs := n.fs
 	fs.tree.Lock()
-	old, wasDirty := n.t.attr, n.t.metaDirty
+	old, wasDirty, oldMeta := n.t.attr, n.t.metaDirty, n.t.meta
 	a := applied(old, s, fs)
-	stored := a.Mode != old.Mode || a.UID != old.UID || a.GID != old.GID || !a.Mtime.Equal(old.Mtime)
+	stored := a.Mode != old.Mode || a.UID != old.UID || a.GID != old.GID || !a.Mtime.Equal(old.Mtime) || s.meta != nil
 	n.t.attr = a
+	if s.meta != nil {
+		n.t.meta = s.meta
+	}
 	staged, writers, gone := n.t.staged != nil, n.t.writers, n.t.gone
 	n.t.metaDirty = wasDirty || stored && staged
 	fs.tree.Unlock()
@@ -106,7 +109,7 @@ func (n *Inode) setMeta(ctx context.Context, s SetAttr, waiting bool) error {
 	}
 	if err != nil {
 		fs.tree.Lock()
-		n.t.attr, n.t.metaDirty = old, wasDirty
+		n.t.attr, n.t.metaDirty, n.t.meta = old, wasDirty, oldMeta
 		fs.tree.Unlock()
 	}
 	return err
@@ -138,7 +141,7 @@ func (n *Inode) giveUpTruncate() {
 	fs := n.fs
 	fs.tree.Lock()
 	s := n.t.staged
-	n.t.staged, n.t.metaDirty = nil, false
+	n.t.staged, n.t.metaDirty, n.t.meta = nil, false, nil
 	ino := n.t.attr.Ino
 	n.t.attr = fs.def.attrOf(n.t.info, false)
 	n.t.attr.Ino = ino
@@ -150,7 +153,7 @@ func (n *Inode) giveUpTruncate() {
 func (n *Inode) storeMarker(ctx context.Context) error {
 	fs := n.fs
 	fs.tree.Lock()
-	key, attr, info := n.keyLocked(), n.t.attr, n.t.info
+	key, attr, info, meta := n.keyLocked(), n.t.attr, n.t.info, n.metaLocked()
 	withData := n.t.remote && info.Size > 0
 	fs.tree.Unlock()
 	if key == "" || key[len(key)-1] != '/' {
@@ -159,7 +162,7 @@ func (n *Inode) storeMarker(ctx context.Context) error {
 	if withData {
 		return n.storeMeta(ctx)
 	}
-	stored, err := fs.putObject(ctx, key, nil, attr, true)
+	stored, err := fs.putWith(ctx, key, nil, putMeta(meta, attr), true)
 	if err != nil {
 		return err
 	}

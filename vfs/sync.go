@@ -56,10 +56,10 @@ func (n *Inode) upload(ctx context.Context, s *writeback.Staged, key string, o o
 func (n *Inode) storeMeta(ctx context.Context) error {
 	fs := n.fs
 	fs.tree.Lock()
-	info, attr := n.t.info, n.t.attr
+	info, attr, meta := n.t.info, n.t.attr, n.metaLocked()
 	key := n.keyLocked()
 	fs.tree.Unlock()
-	o := object.CopyOptions{Meta: putMeta(info.Meta, attr), ContentType: info.ContentType, Size: info.Size}
+	o := object.CopyOptions{Meta: putMeta(meta, attr), ContentType: info.ContentType, Size: info.Size}
 	now, err := fs.store.Copy(ctx, info.ID(), key, o)
 	if err != nil {
 		fs.expire(n)
@@ -211,7 +211,7 @@ func (n *Inode) forsake(gen uint64) (told bool) {
 	fs := n.fs
 	fs.tree.Lock()
 	told = n.t.told.err != nil && n.t.told.generation == gen
-	n.t.staged, n.t.metaDirty, n.t.told, n.t.pages = nil, false, toldFailure{}, object.ID{}
+	n.t.staged, n.t.metaDirty, n.t.meta, n.t.told, n.t.pages = nil, false, nil, toldFailure{}, object.ID{}
 	p, name, ino, node := n.t.parent, n.t.name, n.t.attr.Ino, n.t.node
 	stays := true
 	switch {

@@ -144,37 +144,6 @@ func atime(t testing.TB, path string) int64 {
 	return st.Atim.Nano()
 }
 
-func TestXattrs(t *testing.T) {
-	semantics.Claim(t, "The extended attributes user.s3mount.etag, user.s3mount.key, user.s3mount.storage-class, user.s3mount.content-type and user.s3mount.last-modified tell the object's own facts; others are refused with EOPNOTSUPP.")
-	m, b := newMount(t, pool.MinIO(t))
-	info := put(t, b, "dir/f", "x", nil)
-	path := m.Dir + "/dir/f"
-	for name, want := range map[string]string{"etag": info.ETag, "key": "dir/f", "storage-class": "STANDARD", "content-type": "application/octet-stream"} {
-		same(t, name, xattr(t, path, "user.s3mount."+name), want)
-	}
-	if _, err := time.Parse(time.RFC3339, xattr(t, path, "user.s3mount.last-modified")); err != nil {
-		t.Error(err)
-	}
-	list := make([]byte, 1000)
-	n, err := unix.Listxattr(path, list)
-	must(t, err)
-	same(t, "names", strings.Count(string(list[:n]), "user.s3mount."), 5)
-	_, err = unix.Getxattr(path, "user.none", list)
-	wantErrno(t, "get of another", err, unix.ENODATA)
-	wantErrno(t, "set of another", unix.Setxattr(path, "user.mine", []byte("x"), 0), unix.EOPNOTSUPP)
-	wantErrno(t, "set of a fact", unix.Setxattr(path, "user.s3mount.etag", []byte("x"), 0), unix.EOPNOTSUPP)
-	_, err = unix.Getxattr(path, "user.s3mount.etag", make([]byte, 3))
-	wantErrno(t, "get into a small buffer", err, unix.ERANGE)
-}
-
-func xattr(t testing.TB, path, name string) string {
-	t.Helper()
-	buf := make([]byte, 1000)
-	n, err := unix.Getxattr(path, name, buf)
-	must(t, err)
-	return string(buf[:n])
-}
-
 func TestOutagesAndFullDisks(t *testing.T) {
 	semantics.Claim(t, "A full --cache-size, or a full disk under it, is ENOSPC for the writer; readers go on without the disk.")
 	m, b := newMount(t, servers.Of(s3fake.Start(t, s3fake.Options{})), "--cache-size", "64M")
