@@ -2,6 +2,7 @@ package fusefs
 
 import (
 	"io"
+	"math"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -131,22 +132,45 @@ func (s *server) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 	}
 }
 
-// Fallocate makes room: only growing a file is supported, in the two forms that
-// programs use before they write.
+// Fallocate grows a file, or makes zeros in it. Room behind the end is nothing that an
+// object has, and moving what is behind a range is refused.
 func (s *server) Fallocate(cancel <-chan struct{}, in *fuse.FallocateIn) fuse.Status {
-	if in.Mode&^unix.FALLOC_FL_KEEP_SIZE != 0 {
+	const zero = unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_ZERO_RANGE
+	if in.Mode&^(unix.FALLOC_FL_KEEP_SIZE|zero) != 0 {
 		return fuse.Status(unix.EOPNOTSUPP)
 	}
 	h, err := s.files.get(in.Fh)
 	if err != nil {
 		return s.status("fallocate", err)
 	}
-	if in.Mode&unix.FALLOC_FL_KEEP_SIZE != 0 {
-		return fuse.OK // room behind the end is nothing that an object has
+	keepSize := in.Mode&unix.FALLOC_FL_KEEP_SIZE != 0
+	ctx, end := s.begin(cancel, &in.InHeader)
+	defer end()
+	switch {
+	case in.Mode&zero != 0:
+		err = h.Zero(ctx, int64(in.Offset), int64(in.Length), keepSize)
+	case !keepSize:
+		err = h.Grow(ctx, int64(in.Offset+in.Length))
+	}
+	return s.status("fallocate", err)
+}
+
+// CopyFileRange lets the store copy a whole file; for other ranges the kernel reads and
+// writes.
+func (s *server) CopyFileRange(cancel <-chan struct{}, in *fuse.CopyFileRangeIn) (uint32, fuse.Status) {
+	from, err := s.files.get(in.FhIn)
+	var to *vfs.Handle
+	if err == nil {
+		to, err = s.files.get(in.FhOut)
+	}
+	if err != nil {
+		return 0, s.status("copy", err)
 	}
 	ctx, end := s.begin(cancel, &in.InHeader)
 	defer end()
-	return s.status("fallocate", h.Grow(ctx, int64(in.Offset+in.Length)))
+	n := min(in.Len, math.MaxUint32)
+	copied, err := s.fs.CopyRange(ctx, from, int64(in.OffIn), to, int64(in.OffOut), int64(n))
+	return uint32(copied), s.status("copy", err)
 }
 
 // Lseek is left to the kernel: an object has no holes.

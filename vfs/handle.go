@@ -339,20 +339,6 @@ func (h *Handle) Release() {
 	n.settle(fs.lasting) // nobody is left to be told
 }
 
-// Grow makes the file at least size bytes long; the new bytes are zero.
-func (h *Handle) Grow(ctx context.Context, size int64) error {
-	if !h.write {
-		return object.Errorf(object.KindBadHandle, "fallocate", h.fs.keyOf(h.n), "opened for reading")
-	}
-	h.n.mu.Lock()
-	defer h.n.mu.Unlock()
-	s, err := h.n.stage()
-	if err != nil || s.Size() >= size {
-		return err
-	}
-	return h.n.truncate(ctx, size)
-}
-
 // Truncate is ftruncate: it sets the size, which the next Flush or Fsync stores.
 func (h *Handle) Truncate(ctx context.Context, size int64) error {
 	if !h.write {

@@ -134,8 +134,10 @@ func (m *model) step() {
 		m.randomWrite()
 	case n < 50:
 		m.append()
-	case n < 60:
+	case n < 57:
 		m.randomTruncate()
+	case n < 60:
+		m.zero()
 	case n < 80:
 		m.read()
 	case n < 84:
@@ -186,6 +188,22 @@ func (m *model) randomTruncate() {
 		m.want = m.want[:size]
 	}
 	m.want = append(m.want, make([]byte, size-len(m.want))...)
+}
+
+func (m *model) zero() {
+	m.Helper()
+	off := m.rnd.IntN(len(m.want) + 5000)
+	end := off + m.rnd.IntN(2*testPart)
+	if err := m.s.Zero(m.Context(), int64(off), int64(end)); err != nil {
+		m.Fatalf("Zero(%d, %d): %v", off, end, err)
+	}
+	if off == end {
+		return
+	}
+	if grow := end - len(m.want); grow > 0 {
+		m.want = append(m.want, make([]byte, grow)...)
+	}
+	clear(m.want[off:end])
 }
 
 func (m *model) read() {
