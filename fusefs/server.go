@@ -49,7 +49,9 @@ func (s *server) caller(h *fuse.InHeader) vfs.Caller { return vfs.Caller{UID: h.
 func (s *server) fill(e vfs.Entry, out *fuse.EntryOut) {
 	out.NodeId = uint64(e.Node)
 	out.SetEntryTimeout(s.o.Timeout)
-	out.SetAttrTimeout(s.o.Timeout)
+	if !e.Guessed {
+		out.SetAttrTimeout(s.o.Timeout)
+	}
 	fillAttr(e.Attr, &out.Attr)
 }
 

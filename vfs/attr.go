@@ -56,6 +56,9 @@ type SetAttr struct {
 type Entry struct {
 	Node NodeID
 	Attr Attr
+	// Guessed says that but for type and size the attributes are not the object's own:
+	// who needs them asks with GetAttr.
+	Guessed bool
 }
 
 // Caller is on whose behalf an operation runs.

@@ -56,7 +56,23 @@ func (fs *FS) Mkdir(ctx context.Context, parent NodeID, name string, mode uint32
 	if len(f.key)+1 > keyname.MaxKey {
 		return Entry{}, object.Errorf(object.KindNameTooLong, "mkdir", f.key, "keys end at %d bytes", keyname.MaxKey)
 	}
-	return fs.makeObject(ctx, p, name, f.piece, unix.S_IFDIR|mode, who, nil)
+	e, err := fs.makeObject(ctx, p, name, f.piece, unix.S_IFDIR|mode, who, nil)
+	if err == nil {
+		fs.knowEmpty(p, name)
+	}
+	return e, err
+}
+
+// knowEmpty makes the listing of a folder that was made just now, as old as the one that
+// told that there was none: nothing need be asked about the names in it.
+func (fs *FS) knowEmpty(p *Inode, name string) {
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	n, of := p.t.children[name], p.t.listing
+	if n == nil || n.t.gen > 0 || n.t.listing != nil || of == nil || of.partial || !fs.fresh(of.at) {
+		return
+	}
+	fs.setListingLocked(n, &listing{prefix: n.keyLocked(), at: of.at})
 }
 
 // Symlink makes a symbolic link: an object that holds the target, with a link's mode.

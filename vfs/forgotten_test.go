@@ -48,6 +48,7 @@ func TestForgottenFoldersAreKnown(t *testing.T) {
 	if n := len(w.fs.tree.nodes); n != 1 {
 		t.Fatalf("%d inodes are left", n)
 	}
+	w.fs.wg.Wait() // a walk may still ask
 	before := m.asked()
 	for range 3 {
 		for _, p := range paths {

@@ -208,9 +208,10 @@ type inodeState struct {
 	virgin    bool              // the kernel has no pages of node: it never opened it
 	through   *through          // what the kernel reads, or may have mapped, without asking
 
-	marker  markerState
-	listing *listing
-	gen     uint64 // counts this mount's changes in the folder
+	marker   markerState
+	listing  *listing
+	gen      uint64    // counts this mount's changes in the folder
+	unlinked time.Time // when this mount last removed a file from the folder
 
 	// walked is the folder in this one that was last asked for alone, and walkedAt when.
 	walked   string
@@ -378,7 +379,7 @@ func (fs *FS) entry(n *Inode) Entry {
 	n.t.lookups++
 	n.t.pins--
 	fs.tree.order.use(n)
-	return Entry{Node: n.t.node, Attr: n.t.attr}
+	return Entry{Node: n.t.node, Attr: n.t.attr, Guessed: n.t.staged == nil && !fs.shownLocked(n)}
 }
 
 func (fs *FS) now() time.Time { return fs.o.Now() }

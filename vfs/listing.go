@@ -226,6 +226,12 @@ func (fs *FS) loadListing(ctx context.Context, p *Inode) error {
 	return nil
 }
 
+// pageNames is how many names a page of a listing shows.
+const pageNames = 1000
+
+// onePage reports whether a listing has all names of a folder and a page shows them.
+func (l *listing) onePage() bool { return !l.partial && len(l.names) <= pageNames }
+
 // pagePays is how many lookups a page that listFrom lists is to answer: if the last one did
 // not, the next lookups ask for their names alone.
 const pagePays = 20

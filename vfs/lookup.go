@@ -6,6 +6,8 @@ import (
 	"maps"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/s3mount/s3mount/internal/keyname"
 	"github.com/s3mount/s3mount/object"
 )
@@ -20,7 +22,7 @@ func (fs *FS) Lookup(ctx context.Context, parent NodeID, name string) (Entry, er
 	defer fs.ns.RUnlock()
 	p.dirMu.RLock()
 	defer p.dirMu.RUnlock()
-	n, err := fs.find(ctx, p, name)
+	n, err := fs.findWith(ctx, p, name, fs.attributesFor(p))
 	if err != nil {
 		return Entry{}, err
 	}
@@ -30,18 +32,58 @@ func (fs *FS) Lookup(ctx context.Context, parent NodeID, name string) (Entry, er
 // find returns the inode of a name with its true attributes, pinned. The caller holds
 // ns and the folder's dirMu, at least shared.
 func (fs *FS) find(ctx context.Context, p *Inode, name string) (*Inode, error) {
+	return fs.findWith(ctx, p, name, allAttributes)
+}
+
+// findWith is find for who needs no more attributes than these.
+func (fs *FS) findWith(ctx context.Context, p *Inode, name string, a attributes) (*Inode, error) {
 	for {
-		if n, err := fs.findOnce(ctx, p, name); err != errOvertaken {
+		if n, err := fs.findOnce(ctx, p, name, a); err != errOvertaken {
 			return n, err
 		}
 	}
+}
+
+// attributes is how much of a file's attributes somebody needs.
+type attributes uint8
+
+const (
+	noAttributes  attributes = iota // who is about to remove it
+	typeAndSize                     // the kernel, on behalf of such a one
+	allAttributes                   // the object's own
+)
+
+// emptying is how long after a file was removed from a folder the next ones are taken to
+// be looked up in order to be removed, too.
+const emptying = time.Second
+
+// attributesFor is what a lookup in a folder needs. The kernel looks up each file that
+// rm -rf removes, and uses nothing of the answer but the type, which is known of all files
+// that are too large to be links. In a folder with the sticky bit it uses the owner.
+func (fs *FS) attributesFor(p *Inode) attributes {
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	if fs.now().Sub(p.t.unlinked) < emptying && p.t.attr.Mode&unix.S_ISVTX == 0 {
+		return typeAndSize
+	}
+	return allAttributes
+}
+
+// enough reports whether a request for an inode's attributes can be spared.
+func (a attributes) enough(n *Inode) bool {
+	if n.dir || a == allAttributes {
+		return false
+	}
+	n.fs.tree.Lock()
+	defer n.fs.tree.Unlock()
+	return a == noAttributes || n.t.remote && n.t.info.Size > maxLinkSize
 }
 
 // errOvertaken says that this mount stored or removed what a name stands for while the
 // store was asked: the answer may be from before, and is no news.
 var errOvertaken = errors.New("overtaken")
 
-func (fs *FS) findOnce(ctx context.Context, p *Inode, name string) (*Inode, error) {
+func (fs *FS) findOnce(ctx context.Context, p *Inode, name string, a attributes) (*Inode, error) {
 	s := fs.findCached(p, name)
 	if s.how == isListed && s.found.dir && s.found.hasMarker == markerUnknown && !fs.o.ServerModTime {
 		fs.foresee(ctx, p, name, fs.keyOf(p)+s.found.piece+"/")
@@ -64,6 +106,9 @@ func (fs *FS) findOnce(ctx context.Context, p *Inode, name string) (*Inode, erro
 	n := fs.apply(p, name, s)
 	if n == nil {
 		return nil, errOvertaken
+	}
+	if a.enough(n) {
+		return n, nil
 	}
 	fs.runAhead(p, n)
 	if fs.o.ServerModTime {
@@ -144,7 +189,8 @@ func (fs *FS) askingNameLocked(p *Inode, name string) (currentLocked func() bool
 // so that one request answers for all its names, else for this name alone.
 func (fs *FS) findRemote(ctx context.Context, p *Inode, name string) (found, error) {
 	fs.tree.Lock()
-	goneThrough := p.t.listing != nil && p.t.listing.pagePaysLocked()
+	// What was known of a folder that one page shows is renewed as a whole.
+	goneThrough := p.t.listing != nil && !p.t.listing.onePage() && p.t.listing.pagePaysLocked()
 	known := fs.listingLocked(p) != nil
 	prefix, held := p.keyLocked(), p.heldLocked()
 	fs.tree.Unlock()

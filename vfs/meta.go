@@ -63,10 +63,10 @@ func (d defaults) attrOf(info object.Info, dir bool) Attr {
 	}
 	if v, ok := info.Meta[metaMode]; ok {
 		if m, ok := parseMode(v); ok {
-			a.Mode = withMode(a.Mode, m, dir)
+			a.Mode = withMode(a.Mode, m, dir || info.Size > maxLinkSize)
 		}
 	}
-	if t, ok := info.Meta[metaGeesefsLink]; ok && !dir {
+	if t, ok := info.Meta[metaGeesefsLink]; ok && !dir && info.Size <= maxLinkSize {
 		a.Mode, a.Size = unix.S_IFLNK|0o777, int64(len(percentDecode(t)))
 	}
 	if v, err := strconv.ParseUint(info.Meta[metaUID], 10, 32); err == nil {
@@ -84,9 +84,9 @@ func (d defaults) attrOf(info object.Info, dir bool) Attr {
 
 // withMode applies a mode from metadata. A marker stays a folder and an object never
 // becomes one; device nodes and sockets show as regular files until they are supported.
-func withMode(have, m uint32, dir bool) uint32 {
+func withMode(have, m uint32, noLink bool) uint32 {
 	perm := m &^ unix.S_IFMT
-	if !dir && m&unix.S_IFMT == unix.S_IFLNK {
+	if !noLink && m&unix.S_IFMT == unix.S_IFLNK {
 		return unix.S_IFLNK | 0o777
 	}
 	return have&unix.S_IFMT | perm

@@ -10,7 +10,7 @@ import (
 // Unlink removes a file's name. Handles that are open keep its content: what of it is
 // not local is fetched first.
 func (fs *FS) Unlink(ctx context.Context, parent NodeID, name string) error {
-	return fs.remove(ctx, "unlink", parent, name, func(p, n *Inode) error {
+	return fs.remove(ctx, "unlink", parent, name, noAttributes, func(p, n *Inode) error {
 		if n.dir {
 			return object.Errorf(object.KindIsDir, "unlink", fs.keyOf(n), "")
 		}
@@ -20,7 +20,7 @@ func (fs *FS) Unlink(ctx context.Context, parent NodeID, name string) error {
 
 // Rmdir removes an empty folder.
 func (fs *FS) Rmdir(ctx context.Context, parent NodeID, name string) error {
-	return fs.remove(ctx, "rmdir", parent, name, func(p, n *Inode) error {
+	return fs.remove(ctx, "rmdir", parent, name, allAttributes, func(p, n *Inode) error {
 		if !n.dir {
 			return object.Errorf(object.KindNotDir, "rmdir", fs.keyOf(n), "")
 		}
@@ -37,7 +37,7 @@ func (fs *FS) Rmdir(ctx context.Context, parent NodeID, name string) error {
 	})
 }
 
-func (fs *FS) remove(ctx context.Context, op string, parent NodeID, name string, do func(p, n *Inode) error) error {
+func (fs *FS) remove(ctx context.Context, op string, parent NodeID, name string, a attributes, do func(p, n *Inode) error) error {
 	p, err := fs.writable(op, parent)
 	if err != nil {
 		return err
@@ -46,7 +46,7 @@ func (fs *FS) remove(ctx context.Context, op string, parent NodeID, name string,
 	defer fs.ns.RUnlock()
 	p.dirMu.Lock()
 	defer p.dirMu.Unlock()
-	n, err := fs.find(ctx, p, name)
+	n, err := fs.findWith(ctx, p, name, a)
 	if err != nil {
 		return err
 	}
@@ -77,6 +77,7 @@ func (fs *FS) unlink(ctx context.Context, p, n *Inode) error {
 	fs.tree.Lock()
 	id := n.t.info.ID()
 	fs.unnameLocked(p, n)
+	p.t.unlinked = fs.now()
 	staged := n.t.staged != nil
 	fs.tree.Unlock()
 	if remote {

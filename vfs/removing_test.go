@@ -1,0 +1,133 @@
+package vfs
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/s3mount/s3mount/object"
+)
+
+// A folder that this mount has just made has no names but those that it makes in it.
+func TestNothingIsAskedAboutNamesInANewFolder(t *testing.T) {
+	m := newMemStore()
+	w := newWorld(t, m)
+	_, err := w.lookup("none")
+	w.want(err, object.KindNotFound)
+	asked := m.requests("List") + m.requests("Head")
+	w.mkdir("d")
+	w.mkdir("d/e")
+	for i := range 5 {
+		w.write(fmt.Sprintf("d/e/f%d", i), "data")
+	}
+	if n := m.requests("List") + m.requests("Head") - asked; n != 0 {
+		t.Errorf("%d requests that read", n)
+	}
+	if n := m.requests("Put"); n != 7 {
+		t.Errorf("%d PUTs for 2 folders and 5 files", n)
+	}
+}
+
+// What is not known of a new folder for longer than of the one that it is in is asked again.
+func TestNewFolderIsBelievedEmptyNoLongerThanItsNameFree(t *testing.T) {
+	m := newMemStore()
+	w := newWorld(t, m)
+	_, err := w.lookup("none")
+	w.want(err, object.KindNotFound)
+	w.now = w.now.Add(6 * time.Second)
+	w.mkdir("d")
+	m.put("d/theirs", "data", nil)
+	w.now = w.now.Add(6 * time.Second)
+	if got := w.read("d/theirs"); got != "data" {
+		t.Errorf("read %q", got)
+	}
+}
+
+// One page shows a small folder, also when what was known of it has become old.
+func TestSmallFolderIsRenewedByOneRequest(t *testing.T) {
+	m := newMemStore()
+	for i := range 50 {
+		m.put(fmt.Sprintf("d/f%02d", i), "data", nil)
+	}
+	w := newWorld(t, m)
+	for range 3 {
+		_ = w.list("d")
+		w.now = w.now.Add(11 * time.Second)
+		asked := m.requests("List")
+		for i := range 20 {
+			_, err := w.lookup(fmt.Sprintf("d/g%02d", i))
+			w.want(err, object.KindNotFound)
+		}
+		if n := m.requests("List") - asked; n > 2 { // of the root and of d
+			t.Errorf("%d LISTs for 20 names that are not there", n)
+		}
+	}
+}
+
+// rm -rf needs no attributes: one DELETE each.
+func TestRemovingManyFilesAsksForNoAttributes(t *testing.T) {
+	m := newMemStore()
+	big := strings.Repeat("x", maxLinkSize+1)
+	for i := range 50 {
+		m.put(fmt.Sprintf("d/f%02d", i), big, object.Meta{"mode": "33152"})
+	}
+	w := newWorld(t, m)
+	for _, name := range w.list("d") {
+		_, err := w.lookup("d/" + name) // as the kernel does
+		w.must(err)
+		w.must(w.unlink("d/" + name))
+	}
+	w.fs.wg.Wait()
+	if n := m.requests("Head"); n > 2 { // the first file, and the folder's marker
+		t.Errorf("%d HEADs", n)
+	}
+	if n := m.requests("Delete"); n != 50 {
+		t.Errorf("%d DELETEs", n)
+	}
+}
+
+// A file that is looked up among others that are removed shows what its object says to
+// whoever asks.
+func TestLookupWhileFilesAreRemoved(t *testing.T) {
+	m := newMemStore()
+	big := strings.Repeat("x", maxLinkSize+1)
+	for _, name := range []string{"a", "b"} {
+		m.put("d/"+name, big, object.Meta{"mode": "33152"})
+	}
+	m.put("d/link", "target", object.Meta{"mode": "41471"})
+	w := newWorld(t, m)
+	w.must(w.unlink("d/a"))
+	e, err := w.lookup("d/b")
+	w.must(err)
+	if !e.Guessed || e.Attr.Mode&unix.S_IFMT != unix.S_IFREG || e.Attr.Size != maxLinkSize+1 {
+		t.Errorf("looked up as %+v", e)
+	}
+	a, err := w.fs.GetAttr(w.ctx(), e.Node)
+	w.must(err)
+	if a.Mode != unix.S_IFREG|0o600 {
+		t.Errorf("mode %o", a.Mode)
+	}
+	e, err = w.lookup("d/link")
+	w.must(err)
+	if e.Guessed || e.Attr.Mode&unix.S_IFMT != unix.S_IFLNK {
+		t.Errorf("the link is looked up as %+v", e)
+	}
+	if e, err = w.lookup("d/b"); err != nil || e.Guessed {
+		t.Errorf("known by now: %+v, %v", e, err)
+	}
+}
+
+// A link's target is a path, and no object of more bytes than that is one.
+func TestLargeObjectIsNoLink(t *testing.T) {
+	m := newMemStore()
+	m.put("f", strings.Repeat("x", maxLinkSize+1), object.Meta{"mode": "41471"})
+	w := newWorld(t, m)
+	e, err := w.lookup("f")
+	w.must(err)
+	if e.Attr.Mode&unix.S_IFMT != unix.S_IFREG {
+		t.Errorf("mode %o", e.Attr.Mode)
+	}
+}
