@@ -195,5 +195,8 @@ func (s *server) ReleaseDir(in *fuse.ReleaseIn) {
 	}
 }
 
-// FsyncDir has nothing to do: names are in S3 when the call that made them returns.
-func (s *server) FsyncDir(<-chan struct{}, *fuse.FsyncIn) fuse.Status { return fuse.OK }
+func (s *server) FsyncDir(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
+	ctx, end := s.begin(cancel, &in.InHeader)
+	defer end()
+	return s.status("fsync", s.fs.SyncNames(ctx))
+}

@@ -103,7 +103,7 @@ func (c *Cache) versionLocked(id object.ID, size int64) *version {
 	}
 	v.shared = true
 	c.mu.versions[id] = v
-	if c.disk != nil {
+	if c.disk != nil && !id.Local() { // those are on the disk already, where their owner has them
 		v.name = nameOf(id)
 		v.onDisk.Store(true)
 	}

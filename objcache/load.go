@@ -150,7 +150,7 @@ func (c *Cache) session(v *version) *session {
 
 // fetch loads adjacent pieces of l by one GET, and hands each one out when it is whole.
 func (c *Cache) fetch(l *load, pieces []*piece) error {
-	if !l.slot {
+	if !l.slot && !l.v.id.Local() { // those read others by this cache, which need a slot then
 		if err := c.takeSlot(l.ctx); err != nil {
 			return err
 		}
@@ -305,10 +305,12 @@ func (c *Cache) direct(ctx context.Context, v *version, p []byte, off int64) (in
 	ctx, cancel := context.WithTimeout(ctx, c.o.FetchTimeout)
 	defer cancel()
 	defer context.AfterFunc(c.ctx, cancel)()
-	if err := c.takeSlot(ctx); err != nil {
-		return 0, err
+	if !v.id.Local() {
+		if err := c.takeSlot(ctx); err != nil {
+			return 0, err
+		}
+		defer c.freeSlot()
 	}
-	defer c.freeSlot()
 	body, err := c.get(ctx, v.id, object.Range{Off: off, Len: int64(len(p))})
 	if err != nil {
 		return 0, err

@@ -24,6 +24,9 @@ type Reader struct {
 	steps                      int
 }
 
+// ID returns the version that is read.
+func (r *Reader) ID() object.ID { return r.v.id }
+
 // ReadAt fills p from off on. It returns fewer bytes than len(p) only with an error:
 // io.EOF at the end of the object, else an *object.Error; the bytes before it are
 // valid. When ctx ends it returns at once, and what it waited for is still loaded.

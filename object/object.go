@@ -27,6 +27,17 @@ type ID struct {
 	ETag string
 }
 
+// localTag begins the ETags of versions that no store has: in those of stores there is no
+// blank (RFC 9110, 8.8.3).
+const localTag = "not stored: "
+
+// LocalETag makes the ETag of a version that is on this machine only, of a name that no
+// other such version has.
+func LocalETag(name string) string { return localTag + name }
+
+// Local reports whether the version is one of LocalETag.
+func (id ID) Local() bool { return strings.HasPrefix(id.ETag, localTag) }
+
 // Info is what is known about one version of an object.
 type Info struct {
 	Key  string

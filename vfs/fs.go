@@ -24,6 +24,9 @@ type Options struct {
 	Cache *objcache.Cache    // blocks
 	Meta  *objcache.Metadata // attributes of known versions
 	Queue *writeback.Queue   // staged files and their uploads
+	// Promises is the Store, where that sends writes later; the Queue's files go to it, too.
+	// nil: S3 has what was written when a call returns.
+	Promises Promises
 	// UnsentDir is the folder for what an application wrote and S3 did not take, when
 	// no application is left to be told.
 	UnsentDir string

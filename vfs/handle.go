@@ -307,6 +307,10 @@ func (h *Handle) Fsync(context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	err := n.syncHeld(h.fs.lasting)
+	if err == nil {
+		n.letGo()
+		err = n.lateFailure()
+	}
 	n.tell(err)
 	return err
 }

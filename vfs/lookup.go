@@ -100,6 +100,7 @@ func (fs *FS) findOnce(ctx context.Context, p *Inode, name string, a attributes)
 			return nil, fs.vanished(p, name, s, err)
 		}
 	}
+	s.found.info = fs.newest(s.found.info)
 	if s.found.info.Key != "" {
 		s.found.info, _ = fs.o.Meta.Recall(s.found.info)
 	}
@@ -433,6 +434,7 @@ func (fs *FS) head(key string, shown object.Info) func() (any, error) {
 		}
 		currentLocked := fs.asking(key)
 		info, err := fs.store.Head(fs.ctx, key)
+		info = fs.newest(info)
 		if err != nil {
 			return info, err
 		}

@@ -117,7 +117,8 @@ func (fs *FS) pass(h *Handle, id NodeID) {
 	if h.write {
 		return
 	}
-	if fs.passer == nil || !fs.passer.Able() {
+	// A promised file belongs to the journal: it must not change under the kernel's hands.
+	if fs.o.Promises != nil || fs.passer == nil || !fs.passer.Able() {
 		fs.readLocally(h)
 		return
 	}

@@ -195,6 +195,7 @@ func (fs *FS) renameFile(ctx context.Context, r rename, key string) error {
 	}
 	fs.moved(r, info, true)
 	r.n.follow(info)
+	r.n.letGo()
 	return nil
 }
 

@@ -123,7 +123,7 @@ func (n *Inode) adopt(s *writeback.Staged) {
 	fs.tree.Lock()
 	info := n.t.info
 	fs.tree.Unlock()
-	if s.MissingBytes() > 0 || info.ETag == "" || info.Size == 0 {
+	if s.MissingBytes() > 0 || info.ID().Local() || info.ETag == "" || info.Size == 0 {
 		s.Discard()
 		return
 	}

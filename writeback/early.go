@@ -44,7 +44,7 @@ func (s *Staged) dropMultipartLocked() {
 // offerPartsLocked sends the parts up that the write of [off, end) has completed: those
 // that were written from end to end and that the farthest write has passed. Gate held.
 func (s *Staged) offerPartsLocked(off, end int64) {
-	if s.mu.target.key == "" || s.mu.size <= s.q.MultipartOver || s.mu.fate != fateOpen {
+	if s.q.Promiser != nil || s.mu.target.key == "" || s.mu.size <= s.q.MultipartOver || s.mu.fate != fateOpen {
 		return
 	}
 	if !s.mu.scanned {

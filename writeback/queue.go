@@ -60,6 +60,7 @@ type Options struct {
 	// and prefix, and to one process at a time. It is created if it is missing.
 	Dir      string
 	Uploader Uploader
+	Promiser Promiser // nil: versions go to the store at once
 	Disk     *budget.Disk
 	Parallel int // requests in flight over all files; 0: DefaultParallel
 	PerFile  int // parts of one file in flight; 0: as many as Parallel has

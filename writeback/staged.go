@@ -54,6 +54,7 @@ type Staged struct {
 		since    time.Time // of the first modification behind savedGen
 		stored   *stored   // the version at the store, nil: none known
 
+		given     bool   // a Promiser has the file: it must not change
 		name      string // the key for messages
 		target    target
 		scanned   bool // all parts up to high were offered to the multipart upload

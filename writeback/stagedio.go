@@ -112,6 +112,9 @@ func (s *Staged) WriteAt(ctx context.Context, p []byte, off int64) (n int, err e
 	if len(p) == 0 {
 		return 0, nil
 	}
+	if err := s.mayChange("write"); err != nil {
+		return 0, err
+	}
 	if err := s.boundExtents(ctx); err != nil {
 		return 0, wrap("write", s.nameNow(), err)
 	}
@@ -225,6 +228,9 @@ func (s *Staged) Truncate(ctx context.Context, size int64) error {
 		return err
 	}
 	defer s.leave()
+	if err := s.mayChange("truncate"); err != nil {
+		return err
+	}
 	freed, base, err := s.resize(size)
 	if freed > 0 {
 		s.q.Disk.Release(freed * blockSize)

@@ -107,6 +107,9 @@ func (s *Staged) holdAndStore(t *Ticket) (info object.Info, err error) {
 	if t.key == "" {
 		return object.Info{}, object.Errorf(object.KindInvalid, "upload", "", "no key")
 	}
+	if s.q.Promiser != nil {
+		return s.promise(t.ctx, t.key, t.opts)
+	}
 	return s.store(t.ctx, t.key, t.opts)
 }
 

@@ -94,12 +94,14 @@ const (
 
 // mounted is a file system and all that it stands on.
 type mounted struct {
-	fs     *vfs.FS
-	queue  *writeback.Queue
-	cache  *objcache.Cache
-	attrs  *objcache.Attributes // nil: none are kept
-	folder *cacheFolder
-	log    *slog.Logger
+	fs    *vfs.FS
+	queue *writeback.Queue
+	cache *objcache.Cache
+	attrs *objcache.Attributes // nil: none are kept
+	// promises are nil where S3 has what was written when a call returns.
+	promises *promises
+	folder   *cacheFolder
+	log      *slog.Logger
 }
 
 // assemble puts the packages together for one bucket. id tells this mount's folder in
@@ -124,8 +126,20 @@ func assemble(ctx context.Context, bucket *s3remote.Bucket, id string, o *mountO
 	attrSize := int64(o.cacheSize) / attrShare
 	disk := budget.NewDisk(int64(o.cacheSize) - attrSize)
 	disk.SetPatience(time.Second)
+	if !o.writeback && hasJournal(folder.path) {
+		if err := drain(ctx, folder, bucket, disk, o, log); err != nil {
+			return nil, hinted(err, "mount with --writeback")
+		}
+	}
+	var fetcher objcache.Fetcher = bucket
+	if o.writeback {
+		if m.promises, err = openPromises(folder, bucket, disk, o, log); err != nil {
+			return nil, err
+		}
+		fetcher = m.promises
+	}
 	m.cache, err = objcache.New(objcache.Options{
-		Fetcher: bucket,
+		Fetcher: fetcher,
 		Dir:     filepath.Join(folder.path, "blocks"),
 		Memory:  blocks,
 		Disk:    disk,
@@ -135,24 +149,21 @@ func assemble(ctx context.Context, bucket *s3remote.Bucket, id string, o *mountO
 	if err != nil {
 		return nil, cacheError(o.cacheDir, err)
 	}
-	c := bucket.Config()
-	m.queue, err = writeback.NewQueue(writeback.Options{
-		Dir:           filepath.Join(folder.path, "staging"),
-		Uploader:      bucket,
-		Disk:          disk,
-		PartSize:      min(c.ChunkSize, writeback.MaxPartSize),
-		MultipartOver: c.UploadCutoff,
-		PerFile:       c.UploadConcurrency,
-		Log:           log,
-	})
-	if err != nil {
+	var store vfs.Store = bucket
+	var later vfs.Promises
+	var promiser writeback.Promiser
+	if m.promises != nil {
+		store, later, promiser = m.promises, m.promises, m.promises
+	}
+	if m.queue, err = newQueue(filepath.Join(folder.path, "staging"), bucket, promiser, disk, log); err != nil {
 		return nil, cacheError(o.cacheDir, err)
 	}
 	if err := m.queue.Recover(ctx); err != nil {
 		log.Warn("what an earlier mount left behind could not all be removed; the next mount tries again", "err", err)
 	}
 	m.fs = vfs.New(vfs.Options{
-		Store:         bucket,
+		Store:         store,
+		Promises:      later,
 		Cache:         m.cache,
 		Meta:          m.metadata(int(o.memory)/metaShare/metaEntry, attrSize),
 		Queue:         m.queue,
@@ -168,6 +179,10 @@ func assemble(ctx context.Context, bucket *s3remote.Bucket, id string, o *mountO
 		ServerModTime: o.serverTime,
 		Log:           log,
 	})
+	if m.promises != nil {
+		m.promises.SetListener(m.fs)
+		m.promises.start(ctx, m.cache, log)
+	}
 	return m, nil
 }
 
@@ -198,6 +213,9 @@ func (m *mounted) close(ctx context.Context) error {
 		if err := m.queue.Close(ctx); ctx.Err() == nil {
 			errs = append(errs, err)
 		}
+	}
+	if m.promises != nil {
+		errs = append(errs, m.promises.close(ctx))
 	}
 	if m.cache != nil {
 		errs = append(errs, m.cache.Close())

@@ -29,11 +29,7 @@ func openCache(dir, id string) (*cacheFolder, error) {
 	}
 	sum := sha256.Sum256([]byte(id))
 	name := hex.EncodeToString(sum[:8])
-	for i := range maxMounts {
-		path := filepath.Join(dir, "mounts", name)
-		if i > 0 {
-			path += fmt.Sprintf("-%d", i)
-		}
+	for _, path := range folderPaths(dir, name) {
 		c, err := lockFolder(path)
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			continue
@@ -44,6 +40,24 @@ func openCache(dir, id string) (*cacheFolder, error) {
 		return c, nil
 	}
 	return nil, fmt.Errorf("--cache-dir %s: %d mounts of this bucket use it already", dir, maxMounts)
+}
+
+// folderPaths lists the folders that mounts of one bucket may have, those first in which
+// changes wait to be uploaded.
+func folderPaths(dir, name string) (paths []string) {
+	var others []string
+	for i := range maxMounts {
+		path := filepath.Join(dir, "mounts", name)
+		if i > 0 {
+			path += fmt.Sprintf("-%d", i)
+		}
+		if hasJournal(path) {
+			paths = append(paths, path)
+		} else {
+			others = append(others, path)
+		}
+	}
+	return append(paths, others...)
 }
 
 func lockFolder(path string) (*cacheFolder, error) {

@@ -14,6 +14,7 @@ import (
 type mountOptions struct {
 	daemon       bool
 	readOnly     bool
+	writeback    bool
 	serverTime   bool
 	allowOther   bool
 	nonEmpty     bool
@@ -53,6 +54,7 @@ func defaultCacheDir(getenv func(string) string) string {
 func (o *mountOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.daemon, "daemon", false, "go to the background once the mount answers")
 	f.BoolVar(&o.readOnly, "read-only", false, "refuse every change")
+	f.BoolVar(&o.writeback, "writeback", false, "return from writes once they are durable in a local journal, and upload them later")
 	f.BoolVar(&o.serverTime, "use-server-modtime", false, "show the time of the upload as mtime, and ask for no attributes")
 	f.BoolVar(&o.allowOther, "allow-other", false, "let other users in (file modes still count)")
 	f.BoolVar(&o.nonEmpty, "allow-non-empty", false, "mount over a directory that holds files")

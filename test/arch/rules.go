@@ -38,6 +38,7 @@ var Layers = []Layer{
 	{Dir: "s3remote", Allow: []string{"object", "internal"}},
 	{Dir: "objcache", Allow: []string{"object", "internal"}},
 	{Dir: "writeback", Allow: []string{"object", "internal"}},
+	{Dir: "writeback/journal", StdOnly: true, Outside: []string{"golang.org/x/sys"}},
 	{Dir: "vfs", Allow: []string{"object", "internal", "objcache", "writeback"}},
 	{Dir: "fusefs", Allow: []string{"object", "internal", "vfs"}},
 	{Dir: "transfer", Allow: []string{"object", "internal"}, StdOnly: true, Outside: []string{"golang.org/x/sync", "golang.org/x/sys", "golang.org/x/time"}},
@@ -63,7 +64,7 @@ var Owners = []Owner{
 	{"golang.org/x/text", []string{"config"}, "the form of passwords is config's"},
 	{"golang.org/x/term", []string{"cmd"}, "the terminal is cmd's"},
 	{"golang.org/x/time", []string{"transfer"}, "the speed of copies is transfer's"},
-	{"github.com/hashicorp/golang-lru", []string{"objcache", "vfs", "fusefs"}, "what is kept for a while is kept by the mount"},
+	{"github.com/hashicorp/golang-lru", []string{"objcache", "vfs", "fusefs", "writeback"}, "what is kept for a while is kept by the mount"},
 	{"github.com/rogpeppe/go-internal", []string{"test/cli"}, "it is there for tests"},
 	{"github.com/creack/pty", []string{"test"}, "it is there for tests"},
 }

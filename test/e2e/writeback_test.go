@@ -1,0 +1,151 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"github.com/s3mount/s3mount/test/fstest"
+	"github.com/s3mount/s3mount/test/mounts"
+	"github.com/s3mount/s3mount/test/s3fake"
+	"github.com/s3mount/s3mount/test/servers"
+)
+
+// TestWritebackKill kills the mount in the middle of many writes: what was closed, synced,
+// renamed or made before is there at the next mount, and then in the store.
+func TestWritebackKill(t *testing.T) {
+	t.Parallel()
+	m, _, b := fakeMount(t, "--writeback")
+	const files = 200
+	for i := range files {
+		dir := fmt.Sprintf("%s/d%d", m.Dir, i%7)
+		if i < 7 {
+			must(t, os.Mkdir(dir, 0o755))
+		}
+		temp := filepath.Join(dir, ".temp")
+		must(t, os.WriteFile(temp, content(i), 0o640))
+		must(t, os.Rename(temp, filepath.Join(dir, fmt.Sprint(i))))
+		if i%3 == 0 {
+			must(t, os.Remove(filepath.Join(dir, fmt.Sprint(i))))
+			must(t, os.WriteFile(filepath.Join(dir, "last"), content(i/10*10), 0o640))
+		}
+	}
+	syncDir(t, m.Dir)
+	m.Kill()
+	m.Revive()
+	check := func(what, dir string) {
+		for i := range files {
+			got, err := os.ReadFile(fmt.Sprintf("%s/d%d/%d", dir, i%7, i))
+			switch {
+			case i%3 == 0 && !os.IsNotExist(err):
+				t.Errorf("%s: %d was removed, and is there: %v", what, i, err)
+			case i%3 != 0 && !bytes.Equal(got, content(i)):
+				t.Errorf("%s: %d has %d bytes, want %d: %v", what, i, len(got), len(content(i)), err)
+			}
+		}
+	}
+	check("after the crash", m.Dir)
+	m.Unmount()
+	if left := b.Uploads(); len(left) > 0 {
+		t.Errorf("uploads are left: %v", left)
+	}
+	strict := mounts.Start(t, mounts.Options{Server: m.Options.Server, Path: "bucket"})
+	check("in the store", strict.Dir)
+	for _, key := range b.Keys("") {
+		if strings.HasSuffix(key, ".temp") {
+			t.Errorf("%s is left", key)
+		}
+	}
+}
+
+// syncDir is fsync of a folder.
+func syncDir(t testing.TB, dir string) {
+	t.Helper()
+	d, err := os.Open(dir)
+	must(t, err)
+	defer d.Close()
+	must(t, d.Sync())
+}
+
+// TestWritebackOutage writes while the store does not answer.
+func TestWritebackOutage(t *testing.T) {
+	t.Parallel()
+	m, fake, b := fakeMount(t, "--writeback", "--retry-for", "2s")
+	must(t, os.Mkdir(m.Dir+"/d", 0o755))
+	names(t, m.Dir+"/d")
+	fake.Fail(s3fake.Rule{Fault: s3fake.Fault{Act: s3fake.Reset}})
+	var g errgroup.Group
+	g.SetLimit(4)
+	for i := range 50 {
+		g.Go(func() error { return os.WriteFile(fmt.Sprintf("%s/d/%d", m.Dir, i), content(i), 0o644) })
+	}
+	must(t, g.Wait())
+	same(t, "keys during the outage", len(b.Keys("d/")) <= 1, true)
+	fake.Heal()
+	m.Unmount()
+	for i := range 50 {
+		got, ok := b.Get(fmt.Sprintf("d/%d", i))
+		if !ok || !bytes.Equal(got, content(i)) {
+			t.Errorf("object %d: %d bytes, %t", i, len(got), ok)
+		}
+	}
+}
+
+// TestWritebackRefused writes what the store refuses: it is said once, the rest goes on, and
+// nothing is lost.
+func TestWritebackRefused(t *testing.T) {
+	t.Parallel()
+	m, fake, b := fakeMount(t, "--writeback")
+	fake.Fail(s3fake.Rule{Op: s3fake.PutObject, Key: "no", Fault: s3fake.Denied()})
+	write(t, m.Dir+"/no", "kept")
+	write(t, m.Dir+"/yes", "goes on")
+	must(t, os.Remove(m.Dir+"/yes"))
+	write(t, m.Dir+"/more", "more")
+	eventually(t, "the store has the rest", func() bool { _, ok := b.Get("more"); return ok })
+	eventually(t, "the failure is told", func() bool {
+		f, err := os.OpenFile(m.Dir+"/no", os.O_WRONLY, 0)
+		must(t, err)
+		return f.Close() != nil
+	})
+	f, err := os.OpenFile(m.Dir+"/no", os.O_WRONLY, 0)
+	must(t, err)
+	must(t, f.Close()) // once
+	same(t, "it is read", read(t, m.Dir+"/no"), "kept")
+	m.Signal(unix.SIGTERM)
+	if err := m.Wait(); err == nil {
+		t.Error("the mount ended without an error")
+	}
+	if !strings.Contains(m.Log(), "1 change is in the journal") {
+		t.Errorf("it does not say what is left:\n%s", m.Log())
+	}
+	fake.Heal()
+	again := mounts.Start(t, mounts.Options{Server: m.Options.Server, Path: "bucket", Cache: m.Cache})
+	same(t, "it is read", read(t, again.Dir+"/no"), "kept")
+	got, _ := b.Get("no")
+	same(t, "the store has it", string(got), "kept")
+}
+
+// TestWritebackRandomOperations is TestRandomOperationsThroughTheKernel with --writeback.
+func TestWritebackRandomOperations(t *testing.T) {
+	t.Parallel()
+	for seed, args := range [][]string{{}, {"--dir-cache-time", "0", "--attr-timeout", "0"}} {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			t.Parallel()
+			fake := s3fake.Start(t, s3fake.Options{})
+			fake.Bucket("bucket")
+			local := fstest.OS{Root: t.TempDir()}
+			m := mounts.Start(t, mounts.Options{Server: servers.Of(fake), Path: "bucket", Args: append(args, "--writeback")})
+			fstest.Random(t, uint64(seed), 600, fstest.OS{Root: m.Dir}, local)
+			fstest.Compare(t, fstest.OS{Root: m.Dir}, local)
+			m.Unmount()
+			again := mounts.Start(t, mounts.Options{Server: servers.Of(fake), Path: "bucket"})
+			fstest.Compare(t, fstest.OS{Root: again.Dir}, local)
+		})
+	}
+}

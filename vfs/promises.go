@@ -1,0 +1,149 @@
+package vfs
+
+import (
+	"context"
+	"strings"
+
+	"github.com/s3mount/s3mount/internal/keyname"
+	"github.com/s3mount/s3mount/object"
+)
+
+// Promises is a Store whose writes return once they are durable on this machine, and are
+// sent later. Until then a version has a local ETag (object.ID.Local).
+type Promises interface {
+	Store
+	// Now returns what a local version is in the store by now, else info itself.
+	Now(info object.Info) object.Info
+	// State tells how far what was written to a key is on its way: stored, pending,
+	// uploading or failing.
+	State(key string) string
+	// TakeFailure returns, once, that the store does not take what was promised for a key.
+	TakeFailure(key string) error
+	// Sync returns once all that was promised is durable, removed names too.
+	Sync(ctx context.Context) error
+}
+
+// newest is Promises.Now; without promises there is nothing to know.
+func (fs *FS) newest(info object.Info) object.Info {
+	if fs.o.Promises == nil || !info.ID().Local() {
+		return info
+	}
+	return fs.o.Promises.Now(info)
+}
+
+// SyncNames is fsync of a folder: what was done to names is durable when it returns.
+func (fs *FS) SyncNames(ctx context.Context) error {
+	if fs.o.Promises == nil {
+		return nil
+	}
+	return fs.o.Promises.Sync(ctx)
+}
+
+// Stored notes that a local version of its key is now in the store: the bytes are the same,
+// and whatever the kernel has of them stays right. It is called with no lock held.
+func (fs *FS) Stored(local object.ID, now object.Info) {
+	fs.tree.Lock()
+	p, name := fs.placeLocked(local.Key)
+	var n *Inode
+	if p != nil {
+		n = p
+		if name != "" {
+			n = p.t.children[name]
+			fs.storedListedLocked(p, name, local, now)
+		}
+	}
+	c := &fs.tree.changes
+	c.keys[c.place(local.Key)]++ // an answer on its way may know the local version only
+	fs.heads.Forget(local.Key)
+	mine := n != nil && n.t.remote && n.t.info.ID() == local
+	if mine {
+		fs.becomeLocked(n, now)
+	}
+	fs.tree.Unlock()
+	if mine && !n.dir {
+		n.rebase()
+	}
+}
+
+// becomeLocked gives an inode the version that its own has become in the store.
+func (fs *FS) becomeLocked(n *Inode, now object.Info) {
+	if now.Meta == nil {
+		now.Meta, now.ContentType = n.t.info.Meta, n.t.info.ContentType
+	}
+	if n.t.pages == n.t.info.ID() {
+		n.t.pages = now.ID()
+	}
+	n.t.info = now
+	if now.Meta != nil {
+		fs.o.Meta.Put(now)
+	}
+}
+
+func (fs *FS) storedListedLocked(p *Inode, name string, local object.ID, now object.Info) {
+	l := p.t.listing
+	if l == nil {
+		return
+	}
+	if e := l.byName[name]; e != nil && e.info.ID() == local {
+		e.info = now
+	}
+}
+
+// placeLocked finds the folder and the name of a key among the inodes; the name is empty for
+// the folder's own marker, and the folder nil where it is not known. Keys of odd forms are
+// not found.
+func (fs *FS) placeLocked(key string) (p *Inode, name string) {
+	p = fs.root
+	for p != nil {
+		comp, rest, more := strings.Cut(key, "/")
+		name, form, _, ok := keyname.First("", comp, false)
+		if !ok || form != keyname.Plain {
+			return nil, ""
+		}
+		if !more {
+			return p, name
+		}
+		if p = p.t.children[name]; p == nil || !p.dir || rest == "" {
+			return p, ""
+		}
+		key = rest
+	}
+	return nil, ""
+}
+
+// rebase makes what is staged over a local version read the one in the store.
+func (n *Inode) rebase() {
+	n.fs.tree.Lock()
+	s, info := n.t.staged, n.t.info
+	n.fs.tree.Unlock()
+	if s != nil && s.MissingBytes() > 0 {
+		s.Rebase(n.fs.o.Cache.Reader(info.ID(), info.Size))
+	}
+}
+
+// letGo ends the staged state of a file whose content was promised: it was given to the
+// journal, and who writes next writes over the promised version. The caller holds n.mu.
+func (n *Inode) letGo() {
+	fs := n.fs
+	if fs.o.Promises == nil {
+		return
+	}
+	fs.tree.Lock()
+	s := n.t.staged
+	ready := s != nil && !s.Modified() && !n.t.metaDirty && n.t.remote && !n.t.gone
+	if ready {
+		n.t.staged, n.t.told = nil, toldFailure{}
+	}
+	fs.tree.Unlock()
+	if ready {
+		s.Discard()
+	}
+}
+
+// lateFailure returns, once, that the store does not take what was promised earlier.
+func (n *Inode) lateFailure() error {
+	if n.fs.o.Promises == nil {
+		return nil
+	}
+	return n.fs.o.Promises.TakeFailure(n.fs.keyOf(n))
+}

@@ -1,0 +1,280 @@
+package overlay
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/s3mount/s3mount/object"
+	"github.com/s3mount/s3mount/writeback"
+	"github.com/s3mount/s3mount/writeback/journal"
+)
+
+const (
+	// lazily is how soon deletes are durable: a lost one loses no data.
+	lazily = 10 * time.Millisecond
+	// maxDeletes is how many keys a record of deletes has at most.
+	maxDeletes = 1000
+	// maxDepth is how many local versions may lie upon one another before they are merged.
+	maxDepth = 8
+)
+
+// Put promises a small object.
+func (o *Overlay) Put(ctx context.Context, key string, body *io.SectionReader, opts object.PutOptions) (object.Info, error) {
+	if body.Size() > o.Small {
+		return object.Info{}, object.Errorf(object.KindTooLarge, "put", key, "%d bytes are not promised by Put", body.Size())
+	}
+	data, err := io.ReadAll(io.NewSectionReader(body, 0, body.Size()))
+	if err != nil {
+		return object.Info{}, localError("put", key, err)
+	}
+	e := writeback.Edit{Size: int64(len(data)), Content: bytes.NewReader(data)}
+	if len(data) > 0 {
+		e.Ranges = []object.Range{{Len: int64(len(data))}}
+	}
+	info, _, err := o.Promise(ctx, key, opts, e)
+	return info, err
+}
+
+// Promise promises a version that an edit makes. took says that the file of the edit, and
+// what it has reserved, belong to the Overlay now, and must not change any more.
+func (o *Overlay) Promise(ctx context.Context, key string, opts object.PutOptions, e writeback.Edit) (_ object.Info, took bool, err error) {
+	if err := o.admit(ctx, key, 1); err != nil {
+		return object.Info{}, false, err
+	}
+	own, data, took, err := o.keep(key, e)
+	if err != nil {
+		return object.Info{}, false, err
+	}
+	p := &op{kind: opPut, key: key, since: o.Clock()}
+	v := &version{own: own, baseEnd: min(e.BaseEnd, e.Size)}
+	v.info = object.Info{Key: key, Size: e.Size, Meta: opts.Meta.Clone(), ContentType: opts.ContentType, LastModified: p.since}
+	p.v = v
+	rec, err := o.promise(p, e.Base, opts.Condition, data)
+	if err == nil {
+		err = localError("put", key, o.log.Sync(rec))
+		return v.info, took, err
+	}
+	if took {
+		os.Remove(own.path)
+	}
+	return object.Info{}, false, err
+}
+
+// keep makes the bytes of an edit durable: as data for the record, or in a file of their own.
+func (o *Overlay) keep(key string, e writeback.Edit) (own *layer, data []byte, took bool, err error) {
+	own = &layer{ranges: e.Ranges}
+	n := own.bytes()
+	switch {
+	case n == 0:
+		return nil, nil, false, nil
+	case n <= o.Small:
+		data = make([]byte, 0, n)
+		for _, r := range e.Ranges {
+			at := len(data)
+			data = data[:at+int(r.Len)]
+			if k, err := e.Content.ReadAt(data[at:], r.Off); k < int(r.Len) {
+				return nil, nil, false, localError("put", key, err)
+			}
+		}
+		return own, data, false, nil
+	}
+	own.path = filepath.Join(o.layerDir(), o.newName())
+	own.reserved = e.Reserved
+	if err := e.HandOver(own.path); err != nil {
+		return nil, nil, false, localError("put", key, err)
+	}
+	return own, nil, true, nil
+}
+
+func (o *Overlay) newName() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.mu.names++
+	return fmt.Sprintf("%s-%d", o.instance, o.mu.names)
+}
+
+// promise completes a put or copy and journals it. under is the version beneath.
+func (o *Overlay) promise(p *op, under object.ID, c object.Condition, data []byte) (*journal.Record, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	v := p.v
+	if v.baseEnd > 0 {
+		if err := o.restOnLocked(v, under); err != nil {
+			return nil, err
+		}
+	}
+	if err := o.conditionLocked(p, c); err != nil {
+		return nil, err
+	}
+	o.mu.lastSeq++
+	p.seq = o.mu.lastSeq
+	v.info.ETag = object.LocalETag(fmt.Sprintf("%s-%d", o.instance, p.seq))
+	rec, err := o.log.Append(encode(intentOf(p)), data)
+	if err != nil {
+		if v.base != nil {
+			o.unrefLocked(v.base)
+		}
+		return nil, localError(opNames[p.kind], p.key, err)
+	}
+	v.rec = rec
+	if data != nil {
+		v.own.rec = rec
+	}
+	o.addLocked(p)
+	return rec, nil
+}
+
+// restOnLocked puts a version on top of another one.
+func (o *Overlay) restOnLocked(v *version, under object.ID) error {
+	v.baseID = under
+	if !under.Local() {
+		return nil
+	}
+	if b := o.mu.versions[under.ETag]; b != nil {
+		b.refs++
+		v.base, v.baseID = b, object.ID{}
+		v.depth = b.depth + 1
+		return nil
+	}
+	info, ok := o.mu.aliases.Get(under.ETag)
+	if !ok {
+		return object.Errorf(object.KindStale, "put", v.info.Key, "the version beneath is no longer known")
+	}
+	v.baseID = info.ID()
+	return nil
+}
+
+// conditionLocked checks a condition against what is pending, and makes of it one for the
+// store.
+func (o *Overlay) conditionLocked(p *op, c object.Condition) error {
+	e := o.mu.entries[p.key]
+	fail := func() error {
+		return object.Errorf(object.KindConflict, opNames[p.kind], p.key, "")
+	}
+	switch {
+	case c.IfAbsent && e != nil && e.info != nil:
+		return fail()
+	case c.IfAbsent || c.IfMatch == "":
+		p.cond.IfAbsent = c.IfAbsent
+	case e != nil && (e.info == nil || e.info.ETag != c.IfMatch):
+		return fail()
+	case e != nil:
+		p.after = o.mu.versions[c.IfMatch]
+	case object.ID{ETag: c.IfMatch}.Local():
+		info, ok := o.mu.aliases.Get(c.IfMatch)
+		if !ok {
+			return fail()
+		}
+		p.cond.IfMatch = info.ETag
+	default:
+		p.cond.IfMatch = c.IfMatch
+	}
+	return nil
+}
+
+// Copy promises that dst will be what src is. Its version must be known.
+func (o *Overlay) Copy(ctx context.Context, src object.ID, dst string, c object.CopyOptions) (object.Info, error) {
+	if err := o.admit(ctx, dst, 1); err != nil {
+		return object.Info{}, err
+	}
+	p := &op{kind: opCopy, key: dst, since: o.Clock()}
+	v := &version{baseEnd: c.Size, copied: true}
+	p.v = v
+	v.info = object.Info{Key: dst, Size: c.Size, LastModified: p.since, Meta: c.Meta, ContentType: c.ContentType}
+	if c.Meta == nil {
+		o.describe(v, src)
+	}
+	rec, err := o.promise(p, src, object.Condition{}, nil)
+	if err != nil {
+		return object.Info{}, err
+	}
+	return v.info, localError("copy", dst, o.log.Sync(rec))
+}
+
+// describe gives a copy the metadata of its source, where that is pending.
+func (o *Overlay) describe(v *version, src object.ID) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if b := o.mu.versions[src.ETag]; b != nil {
+		v.info.Meta, v.info.ContentType = b.info.Meta, b.info.ContentType
+	}
+}
+
+// Delete promises that a key will go.
+func (o *Overlay) Delete(ctx context.Context, key string) error {
+	return o.DeleteMany(ctx, []string{key})
+}
+
+// DeleteMany promises that keys will go. It is durable a moment after it returned, or with
+// the next promise.
+func (o *Overlay) DeleteMany(ctx context.Context, keys []string) error {
+	for len(keys) > 0 {
+		n := min(len(keys), maxDeletes)
+		if err := o.deleteSome(ctx, keys[:n]); err != nil {
+			return err
+		}
+		keys = keys[n:]
+	}
+	o.log.SyncSoon(lazily)
+	return nil
+}
+
+func (o *Overlay) deleteSome(ctx context.Context, keys []string) error {
+	if err := o.admit(ctx, keys[0], len(keys)); err != nil {
+		return err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	in := intent{Op: opNames[opDelete], Seq: o.mu.lastSeq + 1, Time: o.Clock()}
+	for _, key := range keys {
+		in.Keys = append(in.Keys, []byte(key))
+	}
+	rec, err := o.log.Append(encode(in), nil)
+	if err != nil {
+		return localError("delete", keys[0], err)
+	}
+	o.deleteLocked(in, rec)
+	return nil
+}
+
+func (o *Overlay) deleteLocked(in intent, rec *journal.Record) {
+	r := &shared{rec: rec, uses: len(in.Keys)}
+	for i, key := range in.Keys {
+		seq := in.Seq + uint64(i)
+		o.mu.lastSeq = max(o.mu.lastSeq, seq)
+		o.addLocked(&op{kind: opDelete, seq: seq, key: string(key), rec: r, since: in.Time})
+	}
+}
+
+// admit waits until n more operations may be pending.
+func (o *Overlay) admit(ctx context.Context, key string, n int) error {
+	var late <-chan time.Time
+	for {
+		o.mu.Lock()
+		pending, changed, closing := len(o.mu.ops), o.mu.changed, o.mu.closing
+		o.mu.Unlock()
+		if closing {
+			return object.Errorf(object.KindCanceled, "promise", key, "the mount is ending")
+		}
+		if pending+n <= max(o.MaxOps, n) {
+			return nil
+		}
+		if late == nil {
+			t := time.NewTimer(o.Patience)
+			defer t.Stop()
+			late = t.C
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return object.Errorf(object.KindOf(ctx.Err()), "promise", key, "%d changes wait for the store: %w", pending, ctx.Err())
+		case <-late:
+			return object.Errorf(object.KindNoSpace, "promise", key, "%d changes wait for the store", pending)
+		}
+	}
+}

@@ -1,0 +1,87 @@
+package overlay
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/s3mount/s3mount/object"
+	"github.com/s3mount/s3mount/writeback/journal"
+)
+
+// intent is the head of a journal record: something that was promised.
+type intent struct {
+	Op  string `json:"op"` // put, copy, delete or done
+	Seq uint64 `json:"seq,omitempty"`
+	// Time is when it was promised.
+	Time time.Time `json:"time,omitzero"`
+
+	Key     []byte      `json:"key,omitempty"` // bytes, since keys need not be UTF-8
+	ETag    string      `json:"etag,omitempty"`
+	Size    int64       `json:"size,omitempty"`
+	Meta    object.Meta `json:"meta,omitempty"`
+	NoMeta  bool        `json:"no_meta,omitempty"` // it is the source's, and not known
+	Type    string      `json:"type,omitempty"`
+	File    string      `json:"file,omitempty"` // that holds Ranges; empty: the record's data does
+	Ranges  [][2]int64  `json:"ranges,omitempty"`
+	Base    *place      `json:"base,omitempty"`
+	BaseEnd int64       `json:"base_end,omitempty"`
+
+	// The condition, resolved: nothing under the key, that ETag, or that local version.
+	IfAbsent bool   `json:"if_absent,omitempty"`
+	IfMatch  string `json:"if_match,omitempty"`
+	IfLocal  string `json:"if_local,omitempty"`
+
+	// Keys of a delete have the numbers from Seq on.
+	Keys [][]byte `json:"keys,omitempty"`
+}
+
+type place struct {
+	Key  []byte `json:"key"`
+	ETag string `json:"etag"`
+}
+
+// doneRecord says that the store has executed operations.
+type doneRecord struct {
+	Op   string   `json:"op"`
+	Seqs []uint64 `json:"seqs"`
+	// The version that came to stand, if it was one.
+	Key          []byte    `json:"key,omitempty"`
+	ETag         string    `json:"etag,omitempty"`
+	Size         int64     `json:"size,omitempty"`
+	LastModified time.Time `json:"last_modified,omitzero"`
+
+	rec  *journal.Record
+	uses int // of rec, while a journal is replayed
+}
+
+func encode(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // no value of these types fails
+	}
+	return b
+}
+
+// intentOf describes a put or copy.
+func intentOf(p *op) intent {
+	v := p.v
+	in := intent{Op: opNames[p.kind], Seq: p.seq, Time: p.since, Key: []byte(p.key), ETag: v.info.ETag, Size: v.info.Size,
+		Meta: v.info.Meta, NoMeta: v.info.Meta == nil, Type: v.info.ContentType, BaseEnd: v.baseEnd,
+		IfAbsent: p.cond.IfAbsent, IfMatch: p.cond.IfMatch}
+	if p.after != nil {
+		in.IfLocal = p.after.info.ETag
+	}
+	switch {
+	case v.base != nil:
+		in.Base = &place{[]byte(v.base.info.Key), v.base.info.ETag}
+	case v.baseEnd > 0:
+		in.Base = &place{[]byte(v.baseID.Key), v.baseID.ETag}
+	}
+	if v.own != nil {
+		in.File = baseName(v.own.path)
+		for _, r := range v.own.ranges {
+			in.Ranges = append(in.Ranges, [2]int64{r.Off, r.Len})
+		}
+	}
+	return in
+}

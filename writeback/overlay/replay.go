@@ -1,0 +1,235 @@
+package overlay
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"maps"
+
+	"github.com/s3mount/s3mount/object"
+	"github.com/s3mount/s3mount/writeback/journal"
+)
+
+// replay brings an Overlay to the state that a journal tells of.
+type replay struct {
+	o    *Overlay
+	ops  map[uint64]*replayed
+	done map[uint64]*doneRecord
+	bad  int // records of a form that is not known
+	// again are records that came twice.
+	again []*journal.Record
+	held  []*version
+}
+
+type replayed struct {
+	in  intent
+	rec *journal.Record
+}
+
+// read takes one record in.
+func (r *replay) read(rec *journal.Record, head []byte) {
+	var in intent
+	if err := json.Unmarshal(head, &in); err != nil {
+		r.bad++
+		return
+	}
+	if in.Op != "done" {
+		if r.ops[in.Seq] != nil {
+			r.again = append(r.again, rec)
+			return
+		}
+		r.ops[in.Seq] = &replayed{in, rec}
+		return
+	}
+	d := &doneRecord{}
+	if err := json.Unmarshal(head, d); err != nil {
+		r.bad++
+		return
+	}
+	d.rec = rec
+	d.uses = len(d.Seqs)
+	for _, seq := range d.Seqs {
+		if old := r.done[seq]; old != nil {
+			r.dropDone(old)
+		}
+		r.done[seq] = d
+	}
+}
+
+func (r *replay) dropDone(d *doneRecord) {
+	if d.uses--; d.uses == 0 {
+		r.again = append(r.again, d.rec)
+	}
+}
+
+// apply promises again what was promised, in the old order.
+func (r *replay) apply() error {
+	o := r.o
+	if r.bad > 0 {
+		return object.Errorf(object.KindCorrupt, "open journal", "",
+			"%s has %d records of another version of s3mount: use that one to upload what is pending", o.Dir, r.bad)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, seq := range slices.Sorted(maps.Keys(r.ops)) {
+		e := r.ops[seq]
+		o.mu.lastSeq = max(o.mu.lastSeq, seq)
+		if e.in.Op == opNames[opDelete] {
+			r.deleteLocked(e)
+		} else {
+			r.putLocked(e)
+		}
+	}
+	for _, d := range r.done {
+		r.dropDone(d)
+	}
+	for _, v := range r.held {
+		o.unrefLocked(v)
+	}
+	for _, rec := range r.again {
+		o.log.Release(rec)
+	}
+	return nil
+}
+
+func (r *replay) deleteLocked(e *replayed) {
+	s := &shared{rec: e.rec, uses: 1}
+	defer func() {
+		if s.uses--; s.uses == 0 {
+			r.o.log.Release(s.rec)
+		}
+	}()
+	for i, key := range e.in.Keys {
+		seq := e.in.Seq + uint64(i)
+		r.o.mu.lastSeq = max(r.o.mu.lastSeq, seq)
+		if r.done[seq] != nil {
+			r.passLocked(string(key))
+			continue
+		}
+		s.uses++
+		r.o.addLocked(&op{kind: opDelete, seq: seq, key: string(key), rec: s, since: e.in.Time})
+	}
+}
+
+// passLocked takes out what came before an operation that was executed: it was executed as
+// well, or needless.
+func (r *replay) passLocked(key string) {
+	e := r.o.mu.entries[key]
+	if e == nil {
+		return
+	}
+	for len(e.ops) > 0 {
+		r.o.removeLocked(e, e.ops[0])
+	}
+	r.o.dropEntryLocked(e)
+}
+
+func (r *replay) putLocked(e *replayed) {
+	o, in := r.o, e.in
+	v := &version{rec: e.rec, baseEnd: in.BaseEnd, copied: in.Op == opNames[opCopy]}
+	v.info = object.Info{Key: string(in.Key), ETag: in.ETag, Size: in.Size, ContentType: in.Type, LastModified: in.Time, Meta: in.Meta}
+	if v.info.Meta == nil && !in.NoMeta {
+		v.info.Meta = object.Meta{}
+	}
+	if in.Base != nil {
+		v.baseID = object.ID{Key: string(in.Base.Key), ETag: in.Base.ETag}
+		if b := o.mu.versions[in.Base.ETag]; b != nil {
+			b.refs++
+			v.base, v.baseID, v.depth = b, object.ID{}, b.depth+1
+		}
+	}
+	v.refs++
+	r.held = append(r.held, v)
+	o.mu.versions[in.ETag] = v
+	d := r.done[in.Seq]
+	if d != nil {
+		v.stands, v.remote = true, object.Info{Key: v.info.Key, ETag: d.ETag, Size: d.Size, LastModified: d.LastModified, Meta: v.info.Meta, ContentType: v.info.ContentType}
+		v.noted = d.rec
+		d.uses++
+		if v.base != nil {
+			o.unrefLocked(v.base)
+			v.base = nil
+		}
+		o.mu.aliases.Add(in.ETag, v.remote)
+		r.passLocked(v.info.Key)
+		return
+	}
+	p := &op{kind: opPut, seq: in.Seq, key: v.info.Key, v: v, since: in.Time, cond: object.Condition{IfAbsent: in.IfAbsent, IfMatch: in.IfMatch}}
+	if v.copied {
+		p.kind = opCopy
+	}
+	if !r.layerLocked(v, in) {
+		return
+	}
+	if in.IfLocal != "" {
+		p.after = o.mu.versions[in.IfLocal]
+	}
+	p.maybe = []object.Info{v.info}
+	o.addLocked(p)
+}
+
+// layerLocked finds the bytes of a version that is not stored. False: they are lost.
+func (r *replay) layerLocked(v *version, in intent) bool {
+	if len(in.Ranges) == 0 {
+		return true
+	}
+	v.own = &layer{}
+	for _, x := range in.Ranges {
+		v.own.ranges = append(v.own.ranges, object.Range{Off: x[0], Len: x[1]})
+	}
+	if in.File == "" {
+		v.own.rec = v.rec
+		return true
+	}
+	v.own.path = filepath.Join(r.o.layerDir(), filepath.Base(in.File))
+	st, err := os.Stat(v.own.path)
+	if err == nil && st.Size() < v.own.ranges[len(v.own.ranges)-1].End() {
+		err = object.Errorf(object.KindCorrupt, "open journal", v.info.Key, "%s has %d bytes", v.own.path, st.Size())
+	}
+	if err != nil {
+		r.o.Log.Error("what was written to a file is lost: the disk of --cache-dir no longer has it; the store keeps the version before",
+			"op", "recover", "key", v.info.Key, "file", v.own.path, "err", err)
+		v.own = nil
+		return false
+	}
+	if n := (v.own.bytes() + 4095) &^ 4095; r.o.Disk.TryReserve(n) {
+		v.own.reserved = n
+	}
+	return true
+}
+
+// removeStrays deletes the files that no record names: their promise was never made. After
+// a damage they are kept.
+func (o *Overlay) removeStrays(damaged bool) error {
+	used := map[string]bool{}
+	for _, v := range o.mu.versions {
+		if v.own != nil && v.own.path != "" {
+			used[filepath.Base(v.own.path)] = true
+		}
+	}
+	entries, err := os.ReadDir(o.layerDir())
+	if err != nil {
+		return localError("open journal", "", err)
+	}
+	for _, e := range entries {
+		path := filepath.Join(o.layerDir(), e.Name())
+		if used[e.Name()] || strings.HasSuffix(e.Name(), keptSuffix) {
+			continue
+		}
+		if damaged {
+			err = os.Rename(path, path+keptSuffix)
+		} else {
+			err = os.Remove(path)
+		}
+		if err != nil {
+			return localError("open journal", "", err)
+		}
+	}
+	return nil
+}
+
+// keptSuffix ends the names of files whose records are damaged.
+const keptSuffix = ".damaged"

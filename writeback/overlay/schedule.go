@@ -1,0 +1,171 @@
+package overlay
+
+import (
+	"strings"
+	"time"
+)
+
+// pace is the least time from one look at what is pending to the next.
+const pace = 2 * time.Millisecond
+
+// schedule starts operations as they may run, until Close.
+func (o *Overlay) schedule() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-o.ctx.Done():
+			return
+		case <-o.wake:
+		case <-timer.C:
+		}
+		timer.Reset(o.startReady())
+		select {
+		case <-o.ctx.Done():
+			return
+		case <-time.After(pace):
+		}
+	}
+}
+
+// startReady starts what may run, and returns when to look again at the latest.
+func (o *Overlay) startReady() time.Duration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	l := newLook(o)
+	hurry := o.mu.urgent > 0 || len(o.mu.ops) > o.MaxOps/2 || o.mu.closing
+	var deletes []*op
+	for _, p := range o.mu.ops {
+		if o.mu.running >= o.Parallel && (l.puts || o.mu.deleting) {
+			break
+		}
+		free := l.freeLocked(p)
+		l.passLocked(p)
+		switch {
+		case !free || p.running:
+		case p.kind == opDelete:
+			if l.tryLocked(p) && len(deletes) < maxDeletes {
+				deletes = append(deletes, p)
+			}
+		case o.mu.running >= o.Parallel:
+		case l.tryLocked(p) && (hurry || l.quietLocked(p)):
+			p.running = true
+			o.mu.running++
+			o.tasks.Go(func() { o.run(p) })
+		}
+	}
+	if len(deletes) > 0 && !o.mu.deleting && (hurry || l.batchLocked(deletes)) {
+		for _, p := range deletes {
+			p.running = true
+		}
+		o.mu.deleting = true
+		o.tasks.Go(func() { o.runDeletes(deletes) })
+	}
+	return l.again
+}
+
+// look goes through the operations in order, and knows what is before.
+type look struct {
+	o     *Overlay
+	now   time.Time
+	again time.Duration
+
+	keys          map[string]bool // that have operations
+	markers       map[string]bool // of folders that are about to be stored
+	reads         map[string]bool // keys of which versions are read
+	puts, deletes bool            // there are some, that the store did not refuse
+	stuck         map[*op]bool    // if it is not nil, only these are before
+}
+
+func newLook(o *Overlay) *look {
+	return &look{o: o, now: o.Clock(), again: time.Minute,
+		keys: map[string]bool{}, markers: map[string]bool{}, reads: map[string]bool{}}
+}
+
+// waitsLocked reports whether p is not over, as far as it counts.
+func (l *look) waitsLocked(p *op) bool { return p != nil && (l.stuck == nil || l.stuck[p]) }
+
+// freeLocked reports whether nothing before p is in its way.
+func (l *look) freeLocked(p *op) bool {
+	if l.keys[p.key] || l.reads[p.key] {
+		return false
+	}
+	if p.kind == opDelete {
+		return !l.puts
+	}
+	if l.deletes {
+		return false
+	}
+	if len(l.markers) > 0 {
+		for marker := range folders(p.key) {
+			if l.markers[marker] {
+				return false
+			}
+		}
+	}
+	for v := p.v; v.base != nil && !v.stands; v = v.base {
+		if v.base.op != p && l.waitsLocked(v.base.op) {
+			return false // whatever becomes of that decides how this is sent
+		}
+	}
+	return p.after == nil || p.after.stands || l.stuck != nil && !l.stuck[p.after.op]
+}
+
+func (l *look) passLocked(p *op) {
+	l.keys[p.key] = true
+	if p.kind == opDelete {
+		l.deletes = l.deletes || !p.refused
+		return
+	}
+	l.puts = l.puts || !p.refused
+	if strings.HasSuffix(p.key, "/") {
+		l.markers[p.key] = true
+	}
+	if root := p.v.rootLocked(); root.Key != "" {
+		l.reads[root.Key] = true
+	}
+}
+
+// tryLocked reports whether the pause after a failure is over.
+func (l *look) tryLocked(p *op) bool { return l.overLocked(p.next) }
+
+// overLocked reports whether a time has come, and sees to it that somebody looks again then.
+func (l *look) overLocked(t time.Time) bool {
+	if wait := t.Sub(l.now); wait > 0 {
+		l.again = min(l.again, wait)
+		return false
+	}
+	return true
+}
+
+// quietLocked reports whether a put or copy has waited long enough for what makes it
+// unneeded.
+func (l *look) quietLocked(p *op) bool {
+	quiet := l.o.Quiet
+	if p.kind == opCopy {
+		quiet /= 4
+	}
+	at := p.changed.Add(quiet)
+	if limit := p.since.Add(10 * l.o.Quiet); limit.Before(at) {
+		at = limit
+	}
+	return p.tries > 0 || l.overLocked(at)
+}
+
+// batchLocked reports whether deletes have waited long enough for others to go with them.
+func (l *look) batchLocked(deletes []*op) bool {
+	first, last := deletes[0].since, deletes[0].since
+	for _, p := range deletes {
+		if p.since.Before(first) {
+			first = p.since
+		}
+		if p.since.After(last) {
+			last = p.since
+		}
+	}
+	at := last.Add(l.o.Quiet / 2)
+	if limit := first.Add(2 * l.o.Quiet); limit.Before(at) {
+		at = limit
+	}
+	return len(deletes) == maxDeletes || l.overLocked(at)
+}

@@ -1,0 +1,408 @@
+package overlay
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/s3mount/s3mount/object"
+	"github.com/s3mount/s3mount/writeback"
+)
+
+// maxWhole is the greatest version in bytes that is sent from where it lies, by one Put.
+const maxWhole = 16 << 20
+
+// run brings a put or copy to the store.
+func (o *Overlay) run(p *op) {
+	info, err := o.send(o.ctx, p)
+	if err != nil && o.ctx.Err() != nil {
+		return // at the end; it stays pending
+	}
+	if object.Is(err, object.KindConflict) || object.Is(err, object.KindStale) || object.Is(err, object.KindNotFound) {
+		info, err = o.already(o.ctx, p, err)
+	}
+	if err != nil {
+		o.failed(err, p)
+	} else {
+		o.stored(p, info)
+	}
+	o.mu.Lock()
+	o.mu.running--
+	o.mu.Unlock()
+	o.rouse()
+	o.empty()
+}
+
+// plan is how an operation is sent.
+type plan struct {
+	copyOf object.ID // by a copy of that; the zero ID: by its bytes
+	local  bool      // all of which are here
+	opts   object.PutOptions
+}
+
+func (o *Overlay) plan(p *op) plan {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	v := p.v
+	pl := plan{local: v.localLocked(), opts: object.PutOptions{Meta: v.info.Meta, ContentType: v.info.ContentType, Condition: p.cond}}
+	if p.after != nil {
+		pl.opts.Condition = object.Condition{IfMatch: p.after.remote.ETag}
+	}
+	for v.copied && v.base != nil && !v.stands {
+		v = v.base // a copy of a copy
+	}
+	switch {
+	case v.stands:
+		pl.copyOf = v.remote.ID()
+	case v.copied:
+		pl.copyOf = v.baseID
+	}
+	return pl
+}
+
+func (o *Overlay) send(ctx context.Context, p *op) (object.Info, error) {
+	pl, v := o.plan(p), p.v
+	if pl.copyOf.Key != "" {
+		return o.Store.Copy(ctx, pl.copyOf, p.key, object.CopyOptions{Meta: v.info.Meta, ContentType: v.info.ContentType, Size: v.info.Size})
+	}
+	if pl.local && v.info.Size <= maxWhole {
+		body := io.NewSectionReader(readerAt{ctx, reader{o, v}}, 0, v.info.Size)
+		return o.Store.Put(ctx, p.key, body, pl.opts)
+	}
+	s := p.staged
+	if s == nil {
+		var err error
+		if s, err = o.stage(ctx, v); err != nil {
+			return object.Info{}, err
+		}
+	}
+	info, err := s.Upload(p.key, pl.opts).Wait(ctx)
+	if err != nil && ctx.Err() == nil && !object.Is(err, object.KindConflict) {
+		p.staged = s // the parts that went up are of use
+		return info, err
+	}
+	p.staged = nil
+	s.Discard()
+	return info, err
+}
+
+// stage makes an edit of a version, for the queue that uploads large and partial ones.
+func (o *Overlay) stage(ctx context.Context, v *version) (*writeback.Staged, error) {
+	if v.own != nil && v.own.path != "" && v.own.whole(v.info.Size) {
+		return o.Sender.StageFile(v.info.Size, func(path string) (int64, error) { return 0, os.Link(v.own.path, path) })
+	}
+	root, size, end := o.rootOf(v)
+	s, err := o.Sender.Stage()
+	if size > 0 {
+		if s != nil {
+			s.Discard()
+		}
+		if s, err = o.Sender.StageOver(o.base(root, size), size); err == nil {
+			err = s.Truncate(ctx, end)
+		}
+	}
+	if err == nil {
+		err = s.Truncate(ctx, v.info.Size)
+	}
+	if err == nil {
+		err = o.fill(ctx, s, v)
+	}
+	if err != nil && s != nil {
+		s.Discard()
+		s = nil
+	}
+	return s, err
+}
+
+// rootOf returns the remote version beneath all local ones, its size, and where bytes of it
+// end.
+func (o *Overlay) rootOf(v *version) (root object.ID, size, end int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	end = v.info.Size
+	for {
+		if v.stands {
+			return v.remote.ID(), v.remote.Size, min(end, v.remote.Size)
+		}
+		end = min(end, v.baseEnd)
+		if v.base == nil {
+			return v.baseID, v.baseEnd, end
+		}
+		v = v.base
+	}
+}
+
+// fill copies what is local of a version.
+func (o *Overlay) fill(ctx context.Context, s *writeback.Staged, v *version) error {
+	buf := make([]byte, min(1<<20, v.info.Size))
+	for off := int64(0); off < v.info.Size; {
+		o.mu.Lock()
+		src := v.sourceLocked(off)
+		o.mu.Unlock()
+		if src.layer == nil {
+			off = src.until
+			continue
+		}
+		b := buf[:min(int64(len(buf)), src.until-off)]
+		n, err := o.readLayer(src.layer, b, src.at)
+		if err == nil {
+			n, err = s.WriteAt(ctx, b[:n], off)
+		}
+		if err != nil {
+			return err
+		}
+		off += int64(n)
+	}
+	return nil
+}
+
+// already finds out whether a write that the store refused, because something else is there,
+// or what it reads is not, has happened before: an earlier process sent it, and had no time
+// to note the answer. Otherwise it returns the refusal.
+func (o *Overlay) already(ctx context.Context, p *op, refusal error) (object.Info, error) {
+	found, err := o.Store.Head(ctx, p.key)
+	if err != nil {
+		return found, refusal
+	}
+	want := append([]object.Info{p.v.info}, p.maybe...)
+	for i, w := range want {
+		if w.Meta == nil || found.Size != w.Size || !sameMeta(found.Meta, w.Meta) {
+			continue
+		}
+		if i == 0 {
+			return found, nil
+		}
+		// What the store has is ours, and older: it may be replaced.
+		o.mu.Lock()
+		p.cond, p.maybe = object.Condition{IfMatch: found.ETag}, nil
+		if p.after != nil {
+			o.unrefLocked(p.after)
+			p.after = nil
+		}
+		o.mu.Unlock()
+		return o.send(ctx, p)
+	}
+	return found, refusal
+}
+
+func sameMeta(a, b object.Meta) bool {
+	if len(a) != len(b) || len(a) == 0 { // without any, nothing tells it from another's
+		return false
+	}
+	for k, v := range a {
+		if b[k] != v {
+			return false
+		}
+	}
+	return true
+}
+
+// stored notes that a version stands, and hands what the disk has of it to the cache.
+func (o *Overlay) stored(p *op, info object.Info) {
+	v := p.v
+	info.Key, info.Size = p.key, v.info.Size
+	if v.info.Meta != nil {
+		info.Meta, info.ContentType = v.info.Meta.Clone(), v.info.ContentType
+	} else {
+		info.Meta = nil
+	}
+	rec, err := o.log.Append(encode(doneRecord{Op: "done", Seqs: []uint64{p.seq}, Key: []byte(p.key),
+		ETag: info.ETag, Size: info.Size, LastModified: info.LastModified}), nil)
+	if err != nil {
+		o.Log.Error("an upload can't be noted; it may be repeated at the next mount", "op", "done", "key", p.key, "err", err)
+	}
+	o.adopt(v, info.ID())
+	o.mu.Lock()
+	v.stands, v.remote, v.noted = true, info, rec
+	if v.own != nil && v.own.path != "" {
+		o.mu.trash = append(o.mu.trash, v.own)
+		o.mu.bytes -= v.own.bytes()
+		v.own = nil
+	}
+	if v.base != nil {
+		o.unrefLocked(v.base)
+		v.base = nil
+	}
+	o.mu.aliases.Add(v.info.ETag, info)
+	o.mu.lastDone = o.Clock()
+	delete(o.mu.failures, p.key)
+	if e := o.mu.entries[p.key]; e != nil {
+		if len(e.ops) == 1 && e.ops[0] == p {
+			shown := info
+			e.info = &shown
+			o.removeLocked(e, p)
+			o.dropEntryLocked(e)
+		} else {
+			o.removeLocked(e, p)
+		}
+	}
+	o.mu.Unlock()
+	if o.listener != nil {
+		o.listener.Stored(object.ID{Key: v.info.Key, ETag: v.info.ETag}, info)
+	}
+}
+
+// adopt gives the cache what it would have to download otherwise.
+func (o *Overlay) adopt(v *version, id object.ID) {
+	size := v.info.Size
+	if o.cache == nil || id.ETag == "" || size == 0 || v.own == nil || !v.own.whole(size) {
+		return
+	}
+	path := filepath.Join(o.layerDir(), o.newName()) + adoptSuffix
+	var reserved int64
+	var err error
+	if v.own.path != "" {
+		err = os.Link(v.own.path, path)
+	} else {
+		data := make([]byte, size)
+		if _, err = o.readLayer(v.own, data, 0); err == nil {
+			reserved = (size + 4095) &^ 4095
+			if !o.Disk.TryReserve(reserved) {
+				return // it can be downloaded
+			}
+			err = os.WriteFile(path, data, 0o600)
+		}
+	}
+	if err == nil {
+		if v.own.path != "" {
+			reserved, v.own.reserved = v.own.reserved, 0
+		}
+		err = o.cache.Adopt(id, size, path, reserved)
+	}
+	if err != nil {
+		o.Log.Warn("a stored file is not cached, reading it will download it", "key", id.Key, "err", err)
+		os.Remove(path)
+		o.Disk.Release(reserved)
+	}
+}
+
+const adoptSuffix = ".adopt"
+
+// failed notes that operations did not work, and when they are tried again.
+func (o *Overlay) failed(err error, ops ...*op) {
+	refused := refusal(object.KindOf(err))
+	if refused && len(ops) == 1 && o.giveUp(ops[0], err) {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, p := range ops {
+		first := p.err == nil || object.KindOf(p.err) != object.KindOf(err)
+		p.running = false
+		p.tries++
+		p.err, p.refused = err, refused
+		p.next = o.Clock().Add(o.Retry << min(p.tries-1, 6))
+		if first {
+			o.tellLocked(p, err)
+		}
+	}
+	close(o.mu.changed)
+	o.mu.changed = make(chan struct{})
+}
+
+// tellLocked logs a failure, and keeps it for who next syncs or closes the file.
+func (o *Overlay) tellLocked(p *op, err error) {
+	if len(o.mu.failures) < o.MaxOps {
+		o.mu.failures[p.key] = err
+	}
+	o.Log.Error("a change is kept in the journal, since the store does not take it; it is tried again: s3mount status shows it",
+		"op", opNames[p.kind], "key", p.key, "since", p.since.Format(time.RFC3339), "err", err)
+}
+
+// refusal reports whether a failure is about the one operation.
+func refusal(k object.Kind) bool {
+	switch k {
+	case object.KindUnavailable, object.KindTimeout, object.KindCanceled, object.KindCredentials,
+		object.KindClockSkew, object.KindNoBucket, object.KindWrongRegion, object.KindNoSpace:
+		return false
+	}
+	return true
+}
+
+// giveUp ends an operation that can't ever work.
+func (o *Overlay) giveUp(p *op, err error) bool { return false }
+
+// runDeletes sends deletes together.
+func (o *Overlay) runDeletes(ops []*op) {
+	keys := make([]string, len(ops))
+	for i, p := range ops {
+		keys[i] = p.key
+	}
+	err := o.Store.DeleteMany(o.ctx, keys)
+	defer func() {
+		o.mu.Lock()
+		o.mu.deleting = false
+		o.mu.Unlock()
+		o.rouse()
+		o.empty()
+	}()
+	if err != nil && o.ctx.Err() != nil {
+		return
+	}
+	why := errorsByKey(err)
+	var done []*op
+	for _, p := range ops {
+		switch {
+		case err == nil, len(why) > 0 && why[p.key] == nil && why[""] == nil:
+			done = append(done, p)
+		case why[p.key] != nil:
+			o.failed(why[p.key], p)
+		default:
+			o.failed(err, p)
+		}
+	}
+	o.deleted(done)
+}
+
+// errorsByKey takes the error of a DeleteMany apart. Under the empty key is one that is not
+// about a key: then nobody knows of which keys it is.
+func errorsByKey(err error) map[string]error {
+	by := map[string]error{}
+	var walk func(error)
+	walk = func(err error) {
+		if several, ok := err.(interface{ Unwrap() []error }); ok {
+			for _, e := range several.Unwrap() {
+				walk(e)
+			}
+			return
+		}
+		key := ""
+		if e := (*object.Error)(nil); errors.As(err, &e) {
+			key = e.Key
+		}
+		by[key] = err
+	}
+	if err != nil {
+		walk(err)
+	}
+	return by
+}
+
+func (o *Overlay) deleted(ops []*op) {
+	if len(ops) == 0 {
+		return
+	}
+	d := doneRecord{Op: "done"}
+	for _, p := range ops {
+		d.Seqs = append(d.Seqs, p.seq)
+	}
+	rec, err := o.log.Append(encode(d), nil)
+	if err != nil {
+		o.Log.Error("deletes can't be noted; they may be repeated at the next mount", "op", "done", "key", ops[0].key, "err", err)
+	}
+	o.releaseRecord(rec)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.mu.lastDone = o.Clock()
+	for _, p := range ops {
+		delete(o.mu.failures, p.key)
+		e := o.mu.entries[p.key]
+		o.removeLocked(e, p)
+		if len(e.ops) == 0 {
+			o.dropEntryLocked(e)
+		}
+	}
+}
