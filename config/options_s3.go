@@ -102,6 +102,8 @@ var s3Options = []Option{
 		Help: "False for a store whose ETags of what was sent in parts are not made of the parts' sums: they are not compared then."},
 	{Name: "disable_checksum", Type: "bool", Default: "false", Advanced: true,
 		Help: "Don't compute the MD5 of files that are sent in parts, to be stored with them."},
+	{Name: "use_data_integrity_protections", Type: "tristate", Advanced: true,
+		Help: "False: the signature covers the SHA-256 of all that is sent.\nElse parts of large new files in a mount carry a CRC32C, where the store checks it: that takes far less CPU time."},
 	{Name: "no_check_bucket", Type: "bool", Default: "false", Advanced: true,
 		Help: "Don't make the bucket that is copied to, if it is not there.\nFor keys that may not make one. It is never looked for before: the first write finds out."},
 	{Name: "no_head", Type: "bool", Default: "false", Advanced: true,

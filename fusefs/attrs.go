@@ -51,6 +51,7 @@ func changes(in *fuse.SetAttrIn, now time.Time) (c vfs.SetAttr) {
 	if in.Valid&fuse.FATTR_MTIME != 0 {
 		c.Mtime = when(in.Valid&fuse.FATTR_MTIME_NOW != 0, now, in.Mtime, in.Mtimensec)
 	}
+	c.KillPriv = in.Valid&fuse.FATTR_KILL_SUIDGID != 0 || in.Valid&(fuse.FATTR_UID|fuse.FATTR_GID) != 0
 	if in.Valid&fuse.FATTR_ATIME != 0 {
 		c.Atime = when(in.Valid&fuse.FATTR_ATIME_NOW != 0, now, in.Atime, in.Atimensec)
 	}

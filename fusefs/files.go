@@ -102,6 +102,9 @@ func (s *server) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (u
 	}
 	ctx, end := s.begin(cancel, &in.InHeader)
 	defer end()
+	if in.WriteFlags&fuse.WRITE_KILL_SUIDGID != 0 {
+		h.KillPriv()
+	}
 	n, err := h.WriteAt(ctx, data, int64(in.Offset))
 	return uint32(n), s.status("write", err)
 }

@@ -141,6 +141,9 @@ type PutOptions struct {
 	// MD5 is the sum of the body in hexadecimal; empty: not known. Put refuses other
 	// bytes, as KindCorrupt; uploads in parts pass it over.
 	MD5 string
+	// Summed asks CreateUpload for parts that the store checks by their CRC32C, if it can.
+	// No part of such an upload may be copied; Put passes it over.
+	Summed bool
 }
 
 // CopyOptions tells how a server-side copy differs from its source.
@@ -159,7 +162,8 @@ type CopyOptions struct {
 type Part struct {
 	Number int // from 1
 	ETag   string
-	Size   int64 // bytes
+	Size   int64  // bytes
+	CRC32C string // in base64, where the store has checked it; CompleteUpload wants it back
 }
 
 // Upload is a multipart upload that is neither completed nor aborted.

@@ -29,6 +29,9 @@ type Client struct {
 	random func() float64 // in [0,1): the jitter of pauses
 	// regions are those of the buckets that are not in the configured one, by name.
 	regions sync.Map // of string to string
+	// summed are the uploads, neither completed nor aborted, whose parts the store checks
+	// by their CRC32C.
+	summed sync.Map // of upload id to struct{}
 
 	// What the store turned out not to understand.
 	learned struct {
@@ -42,6 +45,7 @@ type Client struct {
 		exactKeys    atomic.Bool    // keeps "a//b" and "a/../b" apart from "a/b" and "b"
 		listV1       atomic.Bool    // does not know the second form of listings
 		singleDelete atomic.Bool    // does not know DeleteObjects
+		noSums       atomic.Bool    // does not check parts by their CRC32C
 	}
 }
 

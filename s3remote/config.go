@@ -88,6 +88,7 @@ type Config struct {
 	UploadCutoff      int64 // bytes: over it, in parts (at most 5 GiB)
 	ChunkSize         int64 // bytes of a part, 5 MiB to 5 GiB; more where there would be too many
 	UploadConcurrency int   // parts of one object at once
+	SignPayload       bool  // signatures cover all bytes of parts, also where the store checks another sum
 	DisableChecksum   bool  // large objects are stored without their MD5 in the metadata
 	NoCheckBucket     bool  // no bucket is looked at or made before an upload; Bucket never does
 	NoHead            bool  // a store that claims uploads that it has not made is believed

@@ -22,6 +22,9 @@ func (b *Bucket) CopyPart(ctx context.Context, key, uploadID string, number int,
 	if err := b.checkKey(ctx, op, src.Key); err != nil {
 		return object.Part{}, err
 	}
+	if b.isSummed(uploadID) { // not every store tells the sum of what it copied
+		return object.Part{}, object.Errorf(object.KindUnsupported, op, key, "the upload is one of parts with sums")
+	}
 	if b.client.learned.noPartCopy.Load() {
 		return object.Part{}, object.Errorf(object.KindUnsupported, op, key, "the store refused it before")
 	}

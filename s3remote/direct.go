@@ -85,14 +85,19 @@ func (b *Bucket) request(ctx context.Context, method, op, key string, header htt
 	if err != nil {
 		return nil, err
 	}
+	req := b.unsigned(ctx, t, method, op, key, header)
+	return req, b.client.sign(ctx, req, t.signed, emptySum)
+}
+
+// unsigned makes a request that lacks a signature and a body. It takes header over.
+func (b *Bucket) unsigned(ctx context.Context, t *target, method, op, key string, header http.Header) *http.Request {
 	u := t.url(b.prefix + key)
-	req := (&http.Request{
+	header.Set("User-Agent", "s3mount")
+	b.client.addHeaders(op, header)
+	return (&http.Request{
 		Method: method, URL: u, Host: u.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(ctx)
-	header.Set("User-Agent", "s3mount")
-	b.client.addHeaders(op, header)
-	return req, b.client.sign(ctx, req, t.signed)
 }
 
 // emptySum is the SHA-256 of no bytes.
@@ -114,10 +119,11 @@ func (c *Client) newSigner(o s3.Options) signer {
 	return v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
 }
 
-// sign signs a request that has no body and all its other headers.
-func (c *Client) sign(ctx context.Context, req *http.Request, region string) error {
+// sign signs a request that has all its other headers. sum is the SHA-256 of its body, or
+// says that there is none.
+func (c *Client) sign(ctx context.Context, req *http.Request, region, sum string) error {
 	if !c.quirks.v2 {
-		req.Header.Set("X-Amz-Content-Sha256", emptySum)
+		req.Header.Set("X-Amz-Content-Sha256", sum)
 	}
 	if c.signer == nil {
 		return nil
@@ -126,7 +132,7 @@ func (c *Client) sign(ctx context.Context, req *http.Request, region string) err
 	if err != nil {
 		return err
 	}
-	return c.signer.SignHTTP(ctx, keys, req, emptySum, "s3", region, time.Now())
+	return c.signer.SignHTTP(ctx, keys, req, sum, "s3", region, time.Now())
 }
 
 // answerInfo reads what the head of an answer says about an object of size bytes.

@@ -55,6 +55,7 @@ func FromRemote(get func(key string) string) (Config, error) {
 		ChunkSize:             o.size("chunk_size"),
 		CopyCutoff:            o.size("copy_cutoff"),
 		UploadConcurrency:     o.count("upload_concurrency"),
+		SignPayload:           o.isFalse("use_data_integrity_protections"),
 		DisableChecksum:       o.bool("disable_checksum"),
 		NoCheckBucket:         o.bool("no_check_bucket"),
 		NoHead:                o.bool("no_head"),

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"io"
 	"maps"
+	"os"
 	"strings"
 	"sync/atomic"
 
@@ -180,12 +181,32 @@ func (s *sendBody) Read(p []byte) (int, error) {
 		}
 	}
 	if err != nil && err != io.EOF {
-		local := &localError{err}
-		s.fail.Store(local)
-		return n, local
+		return n, s.failed(err)
 	}
 	return n, err
 }
+
+// failed notes that the body can't be read.
+func (s *sendBody) failed(err error) error {
+	local := &localError{err}
+	s.fail.Store(local)
+	return local
+}
+
+// place returns the file in which the rest of the body lies, if it lies in one.
+func (s *sendBody) place() (file *os.File, off, left int64) {
+	at, _ := s.r.Seek(0, io.SeekCurrent)
+	body, _, _ := s.r.Outer()
+	outer, off, _ := body.(*io.SectionReader).Outer()
+	file, _ = outer.(*os.File)
+	return file, off + at, s.r.Size() - at
+}
+
+// skip goes on behind bytes that were sent otherwise.
+func (s *sendBody) skip(n int64) { _, _ = s.r.Seek(n, io.SeekCurrent) }
+
+// Close does nothing: the caller has the body.
+func (s *sendBody) Close() error { return nil }
 
 func (s *sendBody) Seek(offset int64, whence int) (int64, error) { return s.r.Seek(offset, whence) }
 

@@ -23,10 +23,16 @@ func (b *Bucket) CreateUpload(ctx context.Context, key string, o object.PutOptio
 	if err != nil {
 		return "", err
 	}
+	if o.Summed && b.maySum() {
+		return b.createSummed(ctx, key, in)
+	}
 	return b.createUpload(ctx, key, in)
 }
 
-const opCreate = "CreateMultipartUpload"
+const (
+	opCreate = "CreateMultipartUpload"
+	opPart   = "UploadPart"
+)
 
 func (b *Bucket) uploadInput(ctx context.Context, key string, o object.PutOptions) (*s3.CreateMultipartUploadInput, error) {
 	if err := b.checkNewKey(ctx, opCreate, key); err != nil {
@@ -48,8 +54,13 @@ func (b *Bucket) uploadInput(ctx context.Context, key string, o object.PutOption
 }
 
 func (b *Bucket) createUpload(ctx context.Context, key string, in *s3.CreateMultipartUploadInput) (string, error) {
-	var id string
-	err := b.do(ctx, call{op: opCreate, key: key, trip: trip{xml: true}, try: func(ctx context.Context, _ bool) error {
+	id, _, err := b.createOnce(ctx, key, in)
+	return id, err
+}
+
+// createOnce returns the algorithm, too, with which the store checks parts, if it told one.
+func (b *Bucket) createOnce(ctx context.Context, key string, in *s3.CreateMultipartUploadInput) (id string, sums types.ChecksumAlgorithm, err error) {
+	err = b.do(ctx, call{op: opCreate, key: key, trip: trip{xml: true}, try: func(ctx context.Context, _ bool) error {
 		out, err := b.client.s3.CreateMultipartUpload(ctx, in, b.inRegion)
 		if err != nil {
 			return err
@@ -57,18 +68,25 @@ func (b *Bucket) createUpload(ctx context.Context, key string, in *s3.CreateMult
 		if id = aws.ToString(out.UploadId); id == "" {
 			return &oddAnswerError{"the upload's id is missing"}
 		}
+		sums = out.ChecksumAlgorithm
 		return nil
 	}})
-	return id, err
+	return id, sums, err
 }
 
 // UploadPart stores body as part number of an upload, in place of what the part was
 // before. Numbers go from 1 to 10,000; S3 wants 5 MiB at least of all parts but the
 // last. The body is read more than once.
+//
+// The store refuses bytes that are not the body's: by their SHA-256, which the signature
+// covers, or in a Summed upload by their CRC32C.
 func (b *Bucket) UploadPart(ctx context.Context, key, uploadID string, number int, body *io.SectionReader) (object.Part, error) {
-	const op = "UploadPart"
+	const op = opPart
 	if err := b.checkPart(ctx, op, key, uploadID, number); err != nil {
 		return object.Part{}, err
+	}
+	if b.isSummed(uploadID) {
+		return b.uploadSummed(ctx, key, uploadID, number, body)
 	}
 	part := object.Part{Number: number, Size: body.Size()}
 	err := b.do(ctx, call{op: op, key: key, try: func(ctx context.Context, _ bool) error {
@@ -121,7 +139,7 @@ func (b *Bucket) CompleteUpload(ctx context.Context, key, uploadID string, parts
 	info := object.Info{Key: key}
 	done := make([]types.CompletedPart, len(parts))
 	for i, p := range parts {
-		done[i] = types.CompletedPart{ETag: quoted(p.ETag), PartNumber: aws.Int32(int32(p.Number))}
+		done[i] = types.CompletedPart{ETag: quoted(p.ETag), PartNumber: aws.Int32(int32(p.Number)), ChecksumCRC32C: optional(p.CRC32C)}
 		info.Size += p.Size
 	}
 	in := s3.CompleteMultipartUploadInput{
@@ -150,6 +168,7 @@ func (b *Bucket) CompleteUpload(ctx context.Context, key, uploadID string, parts
 	if err != nil {
 		return object.Info{}, err
 	}
+	b.client.summed.Delete(uploadID)
 	if info.ETag == "" || b.client.quirks.verify {
 		return b.completed(ctx, key, parts, info)
 	}
@@ -206,7 +225,8 @@ func (b *Bucket) AbortUpload(ctx context.Context, key, uploadID string) error {
 		_, err := b.client.s3.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &b.name, Key: b.full(key), UploadId: &uploadID}, b.inRegion)
 		return err
 	}})
-	if object.Is(err, object.KindNotFound) {
+	if err == nil || object.Is(err, object.KindNotFound) {
+		b.client.summed.Delete(uploadID)
 		return nil
 	}
 	return err

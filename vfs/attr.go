@@ -48,8 +48,21 @@ type SetAttr struct {
 	Size  *int64
 	Atime *time.Time
 	Mtime *time.Time
+	// KillPriv takes the bits away that would let others act as the owner or the group:
+	// who changes a file's owner or content can't do so.
+	KillPriv bool
 
 	meta object.Meta // user metadata in place of what there is; nil: it stays
+}
+
+// withoutPriv is a file's mode without setuid, and without setgid where that means
+// something (without execution by the group it is a mark for mandatory locks).
+func withoutPriv(mode uint32) uint32 {
+	mode &^= unix.S_ISUID
+	if mode&unix.S_IXGRP != 0 {
+		mode &^= unix.S_ISGID
+	}
+	return mode
 }
 
 // Entry is the answer to a lookup: an inode, and for how long the kernel may trust it.

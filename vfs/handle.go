@@ -213,6 +213,14 @@ func (h *Handle) readerOf(c content) *objcache.Reader {
 	return h.reader
 }
 
+// KillPriv takes setuid and setgid away, as a write by somebody without privilege does.
+// The change is stored with the content.
+func (h *Handle) KillPriv() {
+	h.fs.tree.Lock()
+	defer h.fs.tree.Unlock()
+	h.n.t.attr.Mode = withoutPriv(h.n.t.attr.Mode)
+}
+
 // WriteAt writes all of p into the staged file, and returns len(p) or an error.
 func (h *Handle) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
 	if !h.write {

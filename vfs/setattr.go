@@ -3,6 +3,8 @@ package vfs
 import (
 	"context"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/s3mount/s3mount/object"
 )
 
@@ -116,6 +118,9 @@ func (n *Inode) setMeta(ctx context.Context, s SetAttr, waiting bool) error {
 }
 
 func applied(a Attr, s SetAttr, fs *FS) Attr {
+	if s.KillPriv && a.Mode&unix.S_IFMT == unix.S_IFREG {
+		a.Mode = withoutPriv(a.Mode)
+	}
 	if s.Mode != nil {
 		a.Mode = a.Mode&^0o7777 | *s.Mode&0o7777
 	}

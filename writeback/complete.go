@@ -73,7 +73,7 @@ func (m *multipart) result(want []partRange) ([]object.Part, error) {
 				"part %d at %d of %d bytes is not at the store as planned", w.number, w.off, w.size)
 		}
 		sum += w.size
-		list = append(list, object.Part{Number: w.number, ETag: p.etag, Size: w.size})
+		list = append(list, object.Part{Number: w.number, ETag: p.sent.ETag, Size: w.size, CRC32C: p.sent.CRC32C})
 	}
 	return list, nil
 }

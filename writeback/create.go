@@ -57,7 +57,9 @@ func (m *multipart) beginCreate() (rec *record, opts object.PutOptions, todo boo
 		return nil, opts, false
 	}
 	m.mu.created = true
-	return m.q.newRecord(m.key), cloneOptions(m.mu.opts), true
+	opts = cloneOptions(m.mu.opts)
+	opts.Summed = m.summed
+	return m.q.newRecord(m.key), opts, true
 }
 
 // endCreate ends a try to create that succeeded; the other senders may begin.

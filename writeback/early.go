@@ -67,7 +67,7 @@ func (s *Staged) multipartLocked(key string, o object.PutOptions) *multipart {
 		s.dropMultipartLocked()
 	}
 	if s.mu.multipart == nil {
-		s.mu.multipart = newMultipart(s, key, o)
+		s.mu.multipart = newMultipartLocked(s, key, o)
 	}
 	return s.mu.multipart
 }

@@ -50,6 +50,14 @@ type fakeUpload struct {
 	parts map[int]fakeObject
 }
 
+// sumOf is the sum of a part, which a Summed upload tells and wants back.
+func (u *fakeUpload) sumOf(p fakeObject) string {
+	if !u.opts.Summed {
+		return ""
+	}
+	return "sum of " + p.etag
+}
+
 func newFakeStore() *fakeStore {
 	f := &fakeStore{}
 	f.mu.objects = map[string]fakeObject{}
@@ -206,7 +214,7 @@ func (f *fakeStore) UploadPart(ctx context.Context, key, id string, number int, 
 		f.mu.serial++
 		p := fakeObject{data: data, etag: fmt.Sprintf("part-%d", f.mu.serial)}
 		u.parts[number] = p
-		part = object.Part{Number: number, ETag: p.etag, Size: int64(len(data))}
+		part = object.Part{Number: number, ETag: p.etag, Size: int64(len(data)), CRC32C: u.sumOf(p)}
 		return nil
 	})
 	return part, err
@@ -221,12 +229,14 @@ func (f *fakeStore) CompleteUpload(ctx context.Context, key, id string, parts []
 		var data []byte
 		for i, p := range parts {
 			have, ok := u.parts[p.Number]
-			if !ok || have.etag != p.ETag || p.Number != i+1 {
+			if !ok || have.etag != p.ETag || p.CRC32C != u.sumOf(have) || p.Number != i+1 {
 				return object.Errorf(object.KindInvalid, "CompleteUpload", key, "InvalidPart %d", p.Number)
 			}
 			data = append(data, have.data...)
 		}
-		info = f.storeLocked(key, data, u.opts)
+		o := u.opts
+		o.Summed = false
+		info = f.storeLocked(key, data, o)
 		delete(f.mu.uploads, id)
 		return nil
 	})

@@ -26,6 +26,7 @@ type multipart struct {
 	cancel context.CancelFunc
 	urgent atomic.Bool   // somebody waits for the parts
 	quiet  chan struct{} // closed when it is ended and the last sender has left
+	summed bool          // there is no version at the store of which parts could be copied
 	mu     struct {
 		sync.Mutex
 		opts    object.PutOptions // what it is, or will be, created with
@@ -48,7 +49,7 @@ type multipart struct {
 type part struct {
 	partRange
 	state  partState
-	etag   string             // when done
+	sent   object.Part        // when done
 	cancel context.CancelFunc // when flying
 }
 
@@ -61,9 +62,10 @@ const (
 	partDone                    // at the store
 )
 
-// newMultipart makes an upload of the file of s, which must not be finished.
-func newMultipart(s *Staged, key string, o object.PutOptions) *multipart {
-	m := &multipart{q: s.q, key: key, file: s.file, uses: s.uses, quiet: make(chan struct{})}
+// newMultipartLocked makes an upload of the file of s, which must not be finished.
+func newMultipartLocked(s *Staged, key string, o object.PutOptions) *multipart {
+	m := &multipart{q: s.q, key: key, file: s.file, uses: s.uses, quiet: make(chan struct{}),
+		summed: s.mu.base == nil && s.mu.stored == nil}
 	m.uses.acquire()
 	m.ctx, m.cancel = context.WithCancel(s.q.ctx)
 	m.mu.opts = cloneOptions(o)
@@ -160,7 +162,7 @@ func (m *multipart) cut(size int64) {
 func (m *multipart) send() {
 	for p := m.next(); p != nil; p = m.next() {
 		if err := m.create(); err != nil {
-			m.landed(p, "", err)
+			m.landed(p, object.Part{}, err)
 			continue
 		}
 		m.sendPart(p)
@@ -208,7 +210,7 @@ func (m *multipart) sendPart(p *part) {
 		}
 		return checkPart(m.key, p.partRange, sent)
 	})
-	m.landed(p, sent.ETag, err)
+	m.landed(p, sent, err)
 }
 
 func checkPart(key string, p partRange, sent object.Part) error {
@@ -235,7 +237,7 @@ func (m *multipart) takeOff(p *part, cancel context.CancelFunc) (id string, ok b
 }
 
 // landed records how the sending of a part ended, if that still matters.
-func (m *multipart) landed(p *part, etag string, err error) {
+func (m *multipart) landed(p *part, sent object.Part, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	current := m.mu.parts[p.number] == p
@@ -245,7 +247,7 @@ func (m *multipart) landed(p *part, etag string, err error) {
 		p.state = partStale
 		m.failLocked(err)
 	default:
-		p.state, p.etag = partDone, etag
+		p.state, p.sent = partDone, sent
 		if m.mu.left--; m.mu.left == 0 {
 			m.settleLocked()
 		}

@@ -495,3 +495,30 @@ func TestShortBaseIsCorrupt(t *testing.T) {
 		e.wantKind(s.Hydrate(t.Context()), object.KindCorrupt)
 	})
 }
+
+// Parts of a new file carry sums of their own. Those of one that the store has do not: some
+// of them may be copied.
+func TestNewFilesAreSummed(t *testing.T) {
+	inQueue(t, func(t *testing.T, e *env) {
+		summed := map[string]bool{}
+		e.store.hook = func(_ context.Context, op, key string, _ int) error {
+			e.store.mu.Lock()
+			defer e.store.mu.Unlock()
+			if op == "UploadPart" {
+				for _, u := range e.store.mu.uploads {
+					summed[key] = u.opts.Summed
+				}
+			}
+			return nil
+		}
+		data := pattern(testOver+100, 1)
+		s := e.stage()
+		e.write(s, data, 0)
+		e.upload(s, "new", meta("1"))
+		e.write(s, data[:50], 0)
+		e.upload(s, "new again", meta("1"))
+		if !summed["new"] || summed["new again"] {
+			t.Errorf("summed: %v", summed)
+		}
+	})
+}

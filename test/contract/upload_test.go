@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"io"
 	"slices"
 	"testing"
 	"time"
@@ -46,41 +47,82 @@ func (e *env) uploadsUnder(prefix, key string) string {
 }
 
 func TestMultipartUpload(t *testing.T) {
-	run(t, func(t *testing.T, e *env) {
-		const size = 5*mib + 6*mib + 1000
-		meta := object.Meta{"mtime": "1511424000.123456789"}
-		id, err := e.bucket.CreateUpload(e.ctx, "dir/big", object.PutOptions{Meta: meta, ContentType: "text/x-odd"})
-		e.must(err)
-		parts := e.parts("dir/big", id, 5*mib, 6*mib, 1000)
-		ups, err := e.bucket.ListUploads(e.ctx, e.uploadsUnder("dir/", "dir/big"))
-		e.must(err)
-		if len(ups) != 1 || ups[0].Key != "dir/big" || ups[0].ID != id || time.Since(ups[0].Initiated).Abs() > time.Hour {
-			t.Errorf("uploads: %+v", ups)
-		}
-		_, err = e.bucket.Head(e.ctx, "dir/big")
-		e.kind(err, object.KindNotFound)
+	run(t, func(t *testing.T, e *env) { e.multipart(t, false) })
+}
 
-		info, err := e.bucket.CompleteUpload(e.ctx, "dir/big", id, parts, object.Condition{})
-		e.must(err)
-		head, err := e.bucket.Head(e.ctx, "dir/big")
-		e.must(err)
-		if info.ETag == "" || info.ETag != head.ETag || info.Size != size || head.Size != size ||
-			head.Meta["mtime"] != meta["mtime"] || head.ContentType != "text/x-odd" {
-			t.Errorf("CompleteUpload said %+v, Head says %+v", info, head)
-		}
-		data, err := e.read(info.ID(), 0, size)
-		e.must(err)
-		if err := s3fake.NewPattern(5).Check([]byte(data), 0); err != nil {
-			t.Error(err)
-		}
-		if ups, err = e.bucket.ListUploads(e.ctx, ""); err != nil || len(ups) != 0 {
-			t.Errorf("uploads after the end: %+v, %v", ups, err)
-		}
-		copied, err := e.bucket.Copy(e.ctx, info.ID(), "copy", object.CopyOptions{Size: size})
-		if err != nil || copied.Size != size {
-			t.Errorf("copy of a multipart object: %+v, %v", copied, err)
+// Where the store does not check sums, a Summed upload is a plain one.
+func TestSummedUpload(t *testing.T) {
+	run(t, func(t *testing.T, e *env) { e.multipart(t, true) })
+}
+
+// changing is bytes that are others when they are read again.
+type changing struct {
+	size  int64
+	reads map[int64]int // by offset
+}
+
+func (c *changing) ReadAt(p []byte, off int64) (int, error) {
+	n := copy(p, make([]byte, max(0, min(int64(len(p)), c.size-off))))
+	if off == 0 && n > 0 {
+		p[0] = byte(c.reads[off])
+		c.reads[off]++
+	}
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// Nobody but the store can tell that a part's bytes changed on their way.
+func TestChangedPartIsRefused(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		for _, summed := range []bool{false, true} {
+			id, err := e.bucket.CreateUpload(e.ctx, "k", object.PutOptions{Summed: summed})
+			e.must(err)
+			body := io.NewSectionReader(&changing{size: 1 << 20, reads: map[int64]int{}}, 0, 1<<20)
+			_, err = e.bucket.UploadPart(e.ctx, "k", id, 1, body)
+			e.kind(err, object.KindCorrupt)
+			e.must(e.bucket.AbortUpload(e.ctx, "k", id))
 		}
 	})
+}
+
+// multipart uploads an object in parts, and looks at everything on the way.
+func (e *env) multipart(t *testing.T, summed bool) {
+	t.Helper()
+	const size = 5*mib + 6*mib + 1000
+	meta := object.Meta{"mtime": "1511424000.123456789"}
+	id, err := e.bucket.CreateUpload(e.ctx, "dir/big", object.PutOptions{Meta: meta, ContentType: "text/x-odd", Summed: summed})
+	e.must(err)
+	parts := e.parts("dir/big", id, 5*mib, 6*mib, 1000)
+	ups, err := e.bucket.ListUploads(e.ctx, e.uploadsUnder("dir/", "dir/big"))
+	e.must(err)
+	if len(ups) != 1 || ups[0].Key != "dir/big" || ups[0].ID != id || time.Since(ups[0].Initiated).Abs() > time.Hour {
+		t.Errorf("uploads: %+v", ups)
+	}
+	_, err = e.bucket.Head(e.ctx, "dir/big")
+	e.kind(err, object.KindNotFound)
+
+	info, err := e.bucket.CompleteUpload(e.ctx, "dir/big", id, parts, object.Condition{})
+	e.must(err)
+	head, err := e.bucket.Head(e.ctx, "dir/big")
+	e.must(err)
+	if info.ETag == "" || info.ETag != head.ETag || info.Size != size || head.Size != size ||
+		head.Meta["mtime"] != meta["mtime"] || head.ContentType != "text/x-odd" {
+		t.Errorf("CompleteUpload said %+v, Head says %+v", info, head)
+	}
+	data, err := e.read(info.ID(), 0, size)
+	e.must(err)
+	if err := s3fake.NewPattern(5).Check([]byte(data), 0); err != nil {
+		t.Error(err)
+	}
+	if ups, err = e.bucket.ListUploads(e.ctx, ""); err != nil || len(ups) != 0 {
+		t.Errorf("uploads after the end: %+v, %v", ups, err)
+	}
+	copied, err := e.bucket.Copy(e.ctx, info.ID(), "copy", object.CopyOptions{Size: size})
+	if err != nil || copied.Size != size {
+		t.Errorf("copy of a multipart object: %+v, %v", copied, err)
+	}
 }
 
 func TestAbortedUploadLeavesNothing(t *testing.T) {

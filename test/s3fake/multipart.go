@@ -21,12 +21,14 @@ type upload struct {
 	key       string
 	template  entry // key, metadata and headers
 	initiated time.Time
+	sums      string // algorithm of the sum that each part has to tell; empty: none
 	parts     map[int]part
 }
 
 type part struct {
 	body     *rope
 	etag     string
+	sum      string // in base64, where the upload has sums
 	modified time.Time
 }
 
@@ -39,20 +41,44 @@ func (c *call) createUpload() error {
 	if err != nil {
 		return err
 	}
+	sums, err := c.sums()
+	if err != nil {
+		return err
+	}
 	b.mu.Lock()
 	b.serial++
-	u := &upload{
+	u := &upload{sums: sums,
 		id: fmt.Sprintf("%08d.%s", b.serial, hex.EncodeToString([]byte(b.name))), key: c.key,
 		template: *e, initiated: b.s.now(), parts: map[int]part{},
 	}
 	b.uploads[u.id] = u
 	b.mu.Unlock()
+	if sums != "" {
+		c.w.Header().Set(sumAlgorithm, sums)
+	}
 	return c.xml(http.StatusOK, struct {
 		XMLName  xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ InitiateMultipartUploadResult"`
 		Bucket   string
 		Key      text
 		UploadID string `xml:"UploadId"`
 	}{Bucket: c.bucket, Key: plain(c.key), UploadID: u.id})
+}
+
+const sumAlgorithm = "X-Amz-Checksum-Algorithm"
+
+// sums returns the algorithm of the sums that the request to create an upload asks for.
+// A store that is older than them passes the header over, or refuses it.
+func (c *call) sums() (string, error) {
+	name := c.r.Header.Get(sumAlgorithm)
+	switch {
+	case name == "" || c.s.opts.Quirks.NoSums:
+		return "", nil
+	case c.s.opts.Quirks.RefuseSums:
+		return "", fail("InvalidArgument", "x-amz-checksum-algorithm is not known here.")
+	case name != "CRC32C":
+		return "", fail("InvalidRequest", "This stand-in checks parts by CRC32C only.")
+	}
+	return name, nil
 }
 
 // upload finds the upload that a request is about.
@@ -99,12 +125,19 @@ func (c *call) uploadPart() error {
 	if err != nil {
 		return c.afterBody(err)
 	}
+	told := c.r.Header.Get("X-Amz-Checksum-Crc32c") // receive compares it
+	if (u.sums != "") != (told != "") {
+		return c.afterBody(fail("InvalidRequest", "The checksum type of the part is not that of the upload."))
+	}
 	body, sum, err := c.receive()
 	if err != nil {
 		return err
 	}
 	c.pause()
-	p := part{body: body, etag: sum.etag(), modified: c.s.now()}
+	p := part{body: body, etag: sum.etag(), sum: told, modified: c.s.now()}
+	if told != "" {
+		c.w.Header().Set("X-Amz-Checksum-Crc32c", told)
+	}
 	if err := b.addPart(u, number, p); err != nil {
 		return err
 	}
@@ -148,8 +181,9 @@ func (c *call) uploadPartCopy() error {
 
 type completeXML struct {
 	Part []struct {
-		PartNumber int
-		ETag       string
+		PartNumber     int
+		ETag           string
+		ChecksumCRC32C string
 	}
 }
 
@@ -219,6 +253,9 @@ func (u *upload) assemble(ask completeXML, least int64) (*entry, error) {
 		p, ok := u.parts[want.PartNumber]
 		if !ok || strings.Trim(want.ETag, `"`) != p.etag {
 			return nil, fail("InvalidPart", "A part was not uploaded, or not in this version.")
+		}
+		if want.ChecksumCRC32C != p.sum {
+			return nil, fail("InvalidPart", "The checksum of a part is missing, or another one.")
 		}
 		if p.body.size < least && i < len(ask.Part)-1 {
 			return nil, fail("EntityTooSmall", "Only the last part may be this small.")

@@ -52,6 +52,8 @@ type Quirks struct {
 	BareCopyETag bool
 	// NoURLEncoding ignores encoding-type=url in listings.
 	NoURLEncoding bool
+	// NoSums passes over the checksums that an upload asks for, RefuseSums refuses them.
+	NoSums, RefuseSums bool
 }
 
 // Server is a running S3 stand-in. Make it with New or Start, and Close it.
