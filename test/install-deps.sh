@@ -5,16 +5,18 @@ set -euo pipefail
 
 # program:package
 all=(
-  fusermount3:fuse3 rsync:rsync sqlite3:sqlite3 git:git curl:curl uuidgen:uuid-runtime
+  fusermount3:fuse3 rsync:rsync sqlite3:sqlite3 git:git curl:curl uuidgen:uuid-runtime xz:xz-utils openssl:openssl
+  python3:python3 npm:npm nginx:nginx-light vim.tiny:vim-tiny perl:perl postgres:postgresql g++:g++
   ceph-mon:ceph-mon ceph-osd:ceph-osd radosgw:radosgw radosgw-admin:radosgw ceph:ceph-common
 )
 wanted=" $* "
+postgres=$(printf '%s:' /usr/lib/postgresql/*/bin) # not in PATH on Debian
 
 need=()
 for pair in "${all[@]}"; do
   package=${pair#*:}
   [ $# -eq 0 ] || [[ $wanted == *" $package "* ]] || continue
-  PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null || need+=("$package")
+  PATH=$PATH:/usr/sbin:/sbin:$postgres command -v "${pair%%:*}" >/dev/null || need+=("$package")
 done
 
 if [ ${#need[@]} -gt 0 ]; then
@@ -29,6 +31,13 @@ if [ ${#need[@]} -gt 0 ]; then
   fi
   echo "installing ${need[*]}"
   log=$(mktemp)
+  # Debian starts each server that it installs, unless this says no.
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e $policy ]; then
+    trap 'rm -f $policy' EXIT
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod 755 $policy
+  fi
   install() { DEBIAN_FRONTEND=noninteractive apt-get -y -q -o DPkg::Lock::Timeout=600 "$@" >>"$log" 2>&1; }
   # package lists may be old or not there at all
   install install --no-install-recommends "${need[@]}" ||
