@@ -17,6 +17,7 @@ type proof struct {
 	right   []uint64 // a bit a block
 	count   int64    // of the bits
 	epoch   uint64   // counts the times that it was begun anew
+	changes uint64   // counts the changes that this process has made to the file
 	writing bool     // this process is changing the file: its stamp is not at
 	kept    bool     // the disk has taken all that was written
 	asked   bool     // the keeper has been asked to make it complete
@@ -40,7 +41,7 @@ func stampOf(f *os.File) stamp {
 
 // begin forgets all blocks.
 func (p *proof) begin(at stamp) {
-	*p = proof{at: at, epoch: p.epoch + 1}
+	*p = proof{at: at, epoch: p.epoch + 1, changes: p.changes}
 }
 
 func (p *proof) add(index, blocks int64) {
@@ -103,17 +104,33 @@ func (s *session) look() (at sighting) {
 	if !s.provable() {
 		return at
 	}
-	now := stampOf(s.data)
 	s.d.mu.Lock()
 	defer s.d.mu.Unlock()
-	p := &s.e.proof
-	if s.e.state != live || p.writing || now == (stamp{}) {
+	if s.e.state != live {
 		return at
 	}
-	if p.at != now {
-		p.begin(now)
+	s.d.compareLocked(s.e, s.data)
+	return sighting{s.e.proof.epoch, true}
+}
+
+// compareLocked begins the proof of e anew if somebody else has changed its file f. It
+// gives up d.mu for the look at f, and looks again if this process has changed it
+// meanwhile. While this process is changing it, what is known of the other blocks stands:
+// changing has compared, and changed notes the new stamp.
+func (d *diskCache) compareLocked(e *entry, f *os.File) {
+	for p := &e.proof; !p.writing; {
+		before := p.changes
+		d.mu.Unlock()
+		now := stampOf(f)
+		d.mu.Lock()
+		if p.writing || p.changes != before {
+			continue
+		}
+		if p.at != now {
+			p.begin(now)
+		}
+		return
 	}
-	return sighting{p.epoch, true}
 }
 
 // found notes that the block is right, as read since at.
@@ -158,6 +175,7 @@ func (s *session) changed(index int64, n int, right bool) {
 		return
 	}
 	p.at, p.writing, p.kept = now, false, false
+	p.changes++
 	for i := range int64(n) {
 		if right {
 			p.add(index+i, s.blocks())

@@ -56,10 +56,13 @@ func (d *diskCache) whole(n name, size int64) *Whole {
 // asks the keeper to find out where only little is missing.
 func (d *diskCache) provedLocked(e *entry) bool {
 	p, blocks := &e.proof, ceilDiv(e.size, d.blockSize)
+	if p.writing {
+		return false
+	}
 	if p.count == blocks && p.kept {
 		return true
 	}
-	if !p.writing && p.count >= blocks-blocks/fewMissing {
+	if p.count >= blocks-blocks/fewMissing {
 		d.askKeeperLocked(e)
 	}
 	return false
@@ -67,15 +70,11 @@ func (d *diskCache) provedLocked(e *entry) bool {
 
 // pin takes the entry's place for w, if w's file is what the proof of e is about.
 func (w *Whole) pin(e *entry) bool {
-	now := stampOf(w.file)
 	_, limit := w.d.budget.Usage()
 	w.d.mu.Lock()
 	defer w.d.mu.Unlock()
-	if e.state != live || !w.d.provedLocked(e) {
-		return false
-	}
-	if e.proof.at != now || now.size != e.size {
-		e.proof.begin(now)
+	w.d.compareLocked(e, w.file)
+	if e.state != live || !w.d.provedLocked(e) || e.proof.at.size != e.size {
 		return false
 	}
 	if e.pins == 0 && w.d.mu.pinned+e.reserved > limit/2 {
@@ -110,6 +109,15 @@ func (d *diskCache) unpinLocked(e *entry) {
 		d.budget.Release(e.reserved)
 		e.reserved = 0
 	}
+}
+
+// Right reports whether nobody has changed the file since Whole returned it, and it is
+// still that of its version in the cache.
+func (w *Whole) Right() bool {
+	now := stampOf(w.file)
+	w.d.mu.Lock()
+	defer w.d.mu.Unlock()
+	return w.e != nil && w.e.state == live && w.e.proof.at == now && w.d.provedLocked(w.e)
 }
 
 // File is the open file. It must not be written, and not be used after Close.

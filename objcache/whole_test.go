@@ -99,14 +99,50 @@ func TestAfterARestartAFileIsWholeOnceItWasRead(t *testing.T) {
 	closeAndCheck(t, c, s)
 }
 
+func TestBlocksReadWhileAnotherIsWrittenAreKnown(t *testing.T) {
+	s, dir := newStore(), t.TempDir()
+	id, data := s.add("k", "e", wholeSize)
+	c := open(t, s, roomy(t, dir, 1<<30))
+	readOnce(t, c, id, data)
+	awaitWhole(t, c, id, data).Close()
+	closeAndCheck(t, c, s)
+
+	flipByte(t, cacheFiles(t, dir, dataSuffix)[0], 5)
+	c = open(t, s, roomy(t, dir, 1<<30))
+	writing, gate := make(chan struct{}), make(chan struct{})
+	c.disk.pwrite = func(f *os.File, off int64, p ...[]byte) error {
+		if filepath.Ext(f.Name()) == dataSuffix {
+			close(writing)
+			<-gate
+		}
+		return pwrite(f, off, p...)
+	}
+	r := c.Reader(id, wholeSize)
+	mustRead(t, r, data, 0, testBlock)
+	r.Close()
+	<-writing
+	readOnce(t, c, id, data)
+	close(gate)
+	awaitWhole(t, c, id, data).Close()
+	closeAndCheck(t, c, s)
+}
+
 func TestWhoChangesAFileIsFoundOut(t *testing.T) {
 	s, dir := newStore(), t.TempDir()
 	id, data := s.add("k", "e", wholeSize)
 	c := open(t, s, roomy(t, dir, 1<<30))
 	readOnce(t, c, id, data)
 	awaitWhole(t, c, id, data).Close()
+	before := awaitWhole(t, c, id, data)
+	if !before.Right() {
+		t.Error("a file that nobody has changed is not right")
+	}
 	path := cacheFiles(t, dir, dataSuffix)[0]
 	flipByte(t, path, 3*testBlock+5)
+	if before.Right() {
+		t.Error("a file that somebody has changed is right")
+	}
+	before.Close()
 	if c.Whole(id, wholeSize) != nil {
 		t.Fatal("a file that somebody has changed is given away")
 	}

@@ -122,6 +122,7 @@ func (fs *FS) pass(h *Handle, id NodeID) {
 		fs.readLocally(h)
 		return
 	}
+	n.distrustPassed()
 	fs.tree.Lock()
 	t := n.t.through
 	if t != nil && t.node == id && (t.opens > 0 || n.t.opens == 1) && t.currentLocked(n) {
@@ -193,9 +194,33 @@ func (n *Inode) endPassing() {
 		}
 		return
 	}
-	n.t.through = nil
-	delete(fs.tree.lingering, n)
+	n.dropPassedLocked()
 	fs.tree.Unlock()
+	fs.closePassed(t)
+}
+
+// distrustPassed ends the passing of a file that lingers and was changed meanwhile by
+// somebody else: it is no longer known to hold the version. Who has it mapped keeps it.
+func (n *Inode) distrustPassed() {
+	fs := n.fs
+	fs.tree.Lock()
+	t := n.t.through
+	if t == nil || t.opens > 0 || t.staged != nil || t.whole.Right() {
+		fs.tree.Unlock()
+		return
+	}
+	n.dropPassedLocked()
+	fs.tree.Unlock()
+	fs.closePassed(t)
+}
+
+// dropPassedLocked forgets the inode's file that was passed through. The caller closes it.
+func (n *Inode) dropPassedLocked() {
+	n.t.through = nil
+	delete(n.fs.tree.lingering, n)
+}
+
+func (fs *FS) closePassed(t *through) {
 	fs.passer.Unpass(t.backing)
 	t.whole.Close()
 }

@@ -22,7 +22,7 @@ import (
 // alone. It reports whether f came to its end so within patience.
 func without(t testing.TB, m *mounts.Mount, patience time.Duration, f func() error) bool {
 	t.Helper()
-	m.Signal(syscall.SIGSTOP)
+	m.Stop()
 	done := make(chan error, 1)
 	go func() { done <- f() }()
 	select {
@@ -47,11 +47,12 @@ func passedThrough(t testing.TB, m *mounts.Mount, name string) *os.File {
 	defer unix.Munmap(page)
 	var f *os.File
 	eventually(t, name+" is passed through", func() bool {
-		// No page that the kernel has answers a direct read.
+		// No page that the kernel has answers a direct read. The mount stands only for a
+		// moment, since it may have to write the file to the cache still.
 		direct, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECT, 0)
 		must(t, err)
 		defer direct.Close()
-		if !without(t, m, time.Second, func() error { _, err := direct.ReadAt(page, 0); return err }) {
+		if !without(t, m, 100*time.Millisecond, func() error { _, err := direct.ReadAt(page, 0); return err }) {
 			return false
 		}
 		f, err = os.Open(path) // as direct is
@@ -190,6 +191,21 @@ func TestMappingPastTheMountOutlivesItsHandle(t *testing.T) {
 	must(t, w.Close())
 	got, _ := b.Get("f")
 	same(t, "in the object", bytes.Equal(got, view), true)
+}
+
+// The mount keeps a file that is mapped, and gives it to the next reader, but not one
+// that somebody has changed.
+func TestMappedFileIsDamagedInTheCache(t *testing.T) {
+	const size = 2 << 20
+	m, _, _, p := cachedFile(t, size)
+	r := passedThrough(t, m, "f")
+	view, err := unix.Mmap(int(r.Fd()), 0, size, unix.PROT_READ, unix.MAP_SHARED)
+	must(t, err)
+	defer unix.Munmap(view)
+	must(t, r.Close())
+	must(t, checkPattern(m.Dir+"/f", p, size))
+	flip(t, cacheData(t, m.Cache)[0], 1<<20)
+	must(t, checkPattern(m.Dir+"/f", p, size))
 }
 
 func TestFileReadPastTheMountIsRemovedAndReplaced(t *testing.T) {

@@ -181,6 +181,23 @@ func (m *Mount) Signal(s os.Signal) {
 	}
 }
 
+// Stop stops the process, and returns when each of its threads stands: a signal alone
+// leaves them time for a request. SIGCONT lets it go on.
+func (m *Mount) Stop() {
+	m.t.Helper()
+	m.Signal(syscall.SIGSTOP)
+	var info unix.Siginfo
+	for {
+		err := unix.Waitid(unix.P_PID, m.PID(), &info, unix.WSTOPPED, nil)
+		if err == nil {
+			return
+		}
+		if err != unix.EINTR {
+			m.t.Fatalf("s3mount does not stop: %v\n%s", err, m.log)
+		}
+	}
+}
+
 // Wait returns how the process ended.
 func (m *Mount) Wait() error {
 	m.t.Helper()
