@@ -66,6 +66,8 @@ func (n *network) args() []string {
 func (n *network) options() s3fake.Options {
 	return s3fake.Options{
 		FastETag: true, Bandwidth: n.megabytes * 1e6,
+		// What was stored this second may change unseen, so that s3mount keeps nothing of it.
+		Now: func() time.Time { return time.Now().Add(-time.Hour) },
 		Latency: s3fake.Latency{
 			FirstByte: n.firstByte, Head: n.firstByte, List: n.listing, Other: n.listing,
 			Put: n.put, Part: n.put, Create: n.put, Complete: n.put, Copy: n.put, Delete: n.put,
