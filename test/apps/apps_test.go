@@ -55,6 +55,7 @@ var modes = []struct {
 	args []string
 }{
 	{"strict", nil},
+	{"writeback", []string{"--writeback"}},
 }
 
 func TestApplications(t *testing.T) {
