@@ -28,6 +28,7 @@ type uploads interface {
 	CreateUpload(context.Context, string, object.PutOptions) (string, error)
 	UploadPart(context.Context, string, string, int, *io.SectionReader) (object.Part, error)
 	CompleteUpload(context.Context, string, string, []object.Part, object.Condition) (object.Info, error)
+	CopyPart(context.Context, string, string, int, object.ID, object.Range) (object.Part, error)
 	AbortUpload(context.Context, string, string) error
 	ListUploads(context.Context, string) ([]object.Upload, error)
 }

@@ -3,11 +3,8 @@ package s3remote
 import (
 	"crypto/md5"
 	"encoding/hex"
-	"fmt"
 	"io"
 	"strings"
-
-	"github.com/s3mount/s3mount/object"
 )
 
 // bareETag takes the quotes off an ETag.
@@ -40,18 +37,4 @@ func bodyETag(body *io.SectionReader) (string, error) {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-// partsETag returns the ETag that S3 gives to an object of these parts: the MD5 of
-// the parts' MD5s, and their number. It is false where a part's ETag is no MD5.
-func partsETag(parts []object.Part) (string, bool) {
-	h := md5.New()
-	for _, p := range parts {
-		if !isMD5(p.ETag) {
-			return "", false
-		}
-		sum, _ := hex.DecodeString(p.ETag)
-		h.Write(sum)
-	}
-	return fmt.Sprintf("%x-%d", h.Sum(nil), len(parts)), true
 }

@@ -183,7 +183,7 @@ func (b *Bucket) completed(ctx context.Context, key string, parts []object.Part,
 		return object.Info{}, err
 	}
 	want := said.ETag
-	if sum, known := partsETag(parts); want == "" && known && !found.OtherETag && !b.client.cfg.OtherPartETags {
+	if sum, known := limits.ETag(parts); want == "" && known && !found.OtherETag && !b.client.cfg.OtherPartETags {
 		want = sum
 	}
 	if found.Size != said.Size || (want != "" && found.ETag != want) {
@@ -199,7 +199,7 @@ func (b *Bucket) completeLanded(ctx context.Context, key string, parts []object.
 	if err != nil {
 		return object.Info{}, err
 	}
-	want, known := partsETag(parts)
+	want, known := limits.ETag(parts)
 	if found.OtherETag || b.client.cfg.OtherPartETags {
 		known = false
 	}

@@ -352,9 +352,9 @@ func TestCopyOverNothing(t *testing.T) {
 const completed = `<CompleteMultipartUploadResult><ETag>%s</ETag></CompleteMultipartUploadResult>`
 
 func twoParts() ([]object.Part, string) {
-	parts := []object.Part{{Number: 1, ETag: md5Hex("a"), Size: 3}, {Number: 2, ETag: md5Hex("b"), Size: 4}}
-	sum, _ := partsETag(parts)
-	return parts, sum
+	list := []object.Part{{Number: 1, ETag: md5Hex("a"), Size: 3}, {Number: 2, ETag: md5Hex("b"), Size: 4}}
+	sum, _ := parts.ETag(list)
+	return list, sum
 }
 
 func TestPartsETag(t *testing.T) {
@@ -362,7 +362,7 @@ func TestPartsETag(t *testing.T) {
 	if _, sum := twoParts(); !strings.HasSuffix(sum, "-2") || len(sum) != 34 {
 		t.Errorf("%s", sum)
 	}
-	if _, known := partsETag([]object.Part{{ETag: "opaque"}}); known {
+	if _, known := parts.ETag([]object.Part{{ETag: "opaque"}}); known {
 		t.Error("an ETag of parts that are no MD5s")
 	}
 }

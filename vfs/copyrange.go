@@ -76,7 +76,7 @@ func (fs *FS) contentChanged(n *Inode, size int64) Attr {
 // with that. The caller holds n.mu.
 func (n *Inode) copied(info object.Info) {
 	fs := n.fs
-	s, err := fs.o.Queue.StageOver(fs.o.Cache.Reader(info.ID(), info.Size), info.Size)
+	s, err := fs.o.Queue.StageOver(info.ID(), info.Size, fs.openBase)
 	if err != nil {
 		s = nil // it is clean then
 	}

@@ -244,6 +244,9 @@ func (h *Handle) WriteAt(ctx context.Context, p []byte, off int64) (int, error) 
 	return k, err
 }
 
+// openBase reads the version beneath an edit.
+func (fs *FS) openBase(id object.ID, size int64) writeback.Base { return fs.o.Cache.Reader(id, size) }
+
 // stage makes an inode's content local. KindStale: somebody else took the name away, and
 // what would be written could never be stored. The caller holds n.mu.
 func (n *Inode) stage() (*writeback.Staged, error) {
@@ -262,7 +265,7 @@ func (n *Inode) stage() (*writeback.Staged, error) {
 	if s = n.stagePassed(); s != nil {
 		// it is the file that the kernel reads
 	} else if remote {
-		s, err = fs.o.Queue.StageOver(fs.o.Cache.Reader(info.ID(), info.Size), info.Size)
+		s, err = fs.o.Queue.StageOver(info.ID(), info.Size, fs.openBase)
 	} else {
 		s, err = fs.o.Queue.Stage()
 	}

@@ -270,7 +270,7 @@ func (n *Inode) stagePassed() *writeback.Staged {
 	if !current {
 		return nil
 	}
-	s, err := fs.o.Queue.StageFile(info.Size, func(path string) (int64, error) {
+	s, err := fs.o.Queue.StageFile(info.ID(), info.Size, func(path string) (int64, error) {
 		return fs.o.Cache.Take(t.whole, info.ID(), path)
 	})
 	if err != nil {

@@ -116,8 +116,8 @@ func (n *Inode) rebase() {
 	n.fs.tree.Lock()
 	s, info := n.t.staged, n.t.info
 	n.fs.tree.Unlock()
-	if s != nil && s.MissingBytes() > 0 {
-		s.Rebase(n.fs.o.Cache.Reader(info.ID(), info.Size))
+	if s != nil {
+		s.Rebase(info.ID(), info.Size)
 	}
 }
 

@@ -296,8 +296,6 @@ func (n *Inode) follow(info object.Info) {
 	if s == nil {
 		return
 	}
-	if s.MissingBytes() > 0 {
-		s.Rebase(n.fs.o.Cache.Reader(info.ID(), info.Size))
-	}
+	s.Rebase(info.ID(), info.Size)
 	n.retarget()
 }

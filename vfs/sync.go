@@ -68,11 +68,12 @@ func (n *Inode) storeMeta(ctx context.Context) error {
 	now.Key, now.Meta, now.ContentType, now.Size = key, o.Meta, o.ContentType, info.Size
 	now.StorageClass = info.StorageClass
 	fs.tree.Lock()
-	defer fs.tree.Unlock()
 	if n.t.pages == n.t.info.ID() {
 		n.t.pages = now.ID() // the bytes are the same, whatever ETag the copy has
 	}
 	fs.storedLocked(n, now)
+	fs.tree.Unlock()
+	n.follow(now)
 	return nil
 }
 

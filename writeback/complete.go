@@ -36,13 +36,14 @@ func (m *multipart) demand(want []partRange) (settled <-chan struct{}, err error
 	m.mu.err, m.mu.left = nil, 0
 	done := make(chan struct{})
 	m.mu.settled = done
+	m.keepOnlyLocked(want)
 	for _, w := range want {
 		p := m.mu.parts[w.number]
-		if p != nil && p.size == w.size && p.state == partDone {
+		if p != nil && p.partRange == w && p.state == partDone {
 			continue
 		}
 		m.mu.left++
-		if p != nil && p.size == w.size && p.state != partStale {
+		if p != nil && p.partRange == w && p.state != partStale {
 			continue
 		}
 		if p != nil && p.state == partFlying {
@@ -55,6 +56,23 @@ func (m *multipart) demand(want []partRange) (settled <-chan struct{}, err error
 	}
 	m.startLocked()
 	return done, nil
+}
+
+// keepOnlyLocked forgets the parts whose numbers are not wanted.
+func (m *multipart) keepOnlyLocked(want []partRange) {
+	wanted := make(map[int]bool, len(want))
+	for _, w := range want {
+		wanted[w.number] = true
+	}
+	for n, p := range m.mu.parts {
+		if wanted[n] {
+			continue
+		}
+		if p.state == partFlying {
+			p.cancel()
+		}
+		delete(m.mu.parts, n)
+	}
 }
 
 // result makes the part list, after checking it against the layout.

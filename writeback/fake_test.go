@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,6 +25,8 @@ type fakeStore struct {
 	hook func(ctx context.Context, op, key string, number int) error
 	// after runs when a request has had its effect; its error is the request's.
 	after func(op, key string) error
+	// minPart is the least size of a part that is not the last.
+	minPart int
 
 	mu struct {
 		sync.Mutex
@@ -160,6 +163,9 @@ func (f *fakeStore) Put(ctx context.Context, key string, body *io.SectionReader,
 	err = f.do(ctx, "Put", key, 0, func() error {
 		data, err := readBody(key, body)
 		if err == nil {
+			err = f.holdsLocked("Put", key, o.Condition)
+		}
+		if err == nil {
 			info = f.storeLocked(key, data, o)
 		}
 		return err
@@ -220,17 +226,57 @@ func (f *fakeStore) UploadPart(ctx context.Context, key, id string, number int, 
 	return part, err
 }
 
-func (f *fakeStore) CompleteUpload(ctx context.Context, key, id string, parts []object.Part, _ object.Condition) (info object.Info, err error) {
+func (f *fakeStore) CopyPart(ctx context.Context, key, id string, number int, src object.ID, r object.Range) (part object.Part, err error) {
+	err = f.do(ctx, "CopyPart", key, number, func() error {
+		u, err := f.uploadLocked("CopyPart", key, id)
+		if err != nil {
+			return err
+		}
+		if u.opts.Summed {
+			return object.Errorf(object.KindUnsupported, "CopyPart", key, "the upload has sums")
+		}
+		obj, ok := f.mu.objects[src.Key]
+		if !ok || src.ETag != obj.etag {
+			return object.Errorf(object.KindStale, "CopyPart", key, "")
+		}
+		if r.Len < 1 || r.End() > int64(len(obj.data)) {
+			return object.Errorf(object.KindInvalid, "CopyPart", key, "InvalidRange %v", r)
+		}
+		f.mu.serial++
+		p := fakeObject{data: bytes.Clone(obj.data[r.Off:r.End()]), etag: fmt.Sprintf("part-%d", f.mu.serial)}
+		u.parts[number] = p
+		part = object.Part{Number: number, ETag: p.etag, Size: r.Len}
+		return nil
+	})
+	return part, err
+}
+
+// holdsLocked checks a condition.
+func (f *fakeStore) holdsLocked(op, key string, c object.Condition) error {
+	obj, there := f.mu.objects[key]
+	if c.IfAbsent && there || c.IfMatch != "" && (!there || obj.etag != c.IfMatch) {
+		return object.Errorf(object.KindConflict, op, key, "there: %v, with %q, want %+v", there, obj.etag, c)
+	}
+	return nil
+}
+
+func (f *fakeStore) CompleteUpload(ctx context.Context, key, id string, parts []object.Part, c object.Condition) (info object.Info, err error) {
 	err = f.do(ctx, "CompleteUpload", key, 0, func() error {
 		u, err := f.uploadLocked("CompleteUpload", key, id)
 		if err != nil {
 			return err
 		}
+		if err := f.holdsLocked("CompleteUpload", key, c); err != nil {
+			return err
+		}
 		var data []byte
 		for i, p := range parts {
 			have, ok := u.parts[p.Number]
-			if !ok || have.etag != p.ETag || p.CRC32C != u.sumOf(have) || p.Number != i+1 {
+			if !ok || have.etag != p.ETag || p.CRC32C != u.sumOf(have) || i > 0 && p.Number <= parts[i-1].Number {
 				return object.Errorf(object.KindInvalid, "CompleteUpload", key, "InvalidPart %d", p.Number)
+			}
+			if i < len(parts)-1 && len(have.data) < f.minPart {
+				return object.Errorf(object.KindInvalid, "CompleteUpload", key, "EntityTooSmall %d", p.Number)
 			}
 			data = append(data, have.data...)
 		}
@@ -301,6 +347,41 @@ func (b *fakeBase) ReadAt(ctx context.Context, p []byte, off int64) (int, error)
 	return bytes.NewReader(b.data).ReadAt(p, off)
 }
 
+// seed stores an object as another client does.
+func (f *fakeStore) seed(key string, data []byte) object.Info {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.storeLocked(key, bytes.Clone(data), meta("others'"))
+}
+
+// remove deletes an object as another client does.
+func (f *fakeStore) remove(key string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.mu.objects, key)
+}
+
+// storeBase reads one version from the store, and notes which ranges.
+type storeBase struct {
+	f     *fakeStore
+	id    object.ID
+	bytes *atomic.Int64
+}
+
+func (b storeBase) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
+	obj, ok := b.f.object(b.id.Key)
+	if !ok || obj.etag != b.id.ETag {
+		return 0, object.Errorf(object.KindStale, "read", b.id.Key, "")
+	}
+	n, err := bytes.NewReader(obj.data).ReadAt(p, off)
+	b.bytes.Add(int64(n))
+	return n, err
+}
+
+func (b storeBase) Close() {}
+
+func (b *fakeBase) open(object.ID, int64) Base { return b }
+
 func (b *fakeBase) Close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -316,6 +397,7 @@ func (b *fakeBase) closedTimes() int {
 const (
 	testPart = 64 << 10
 	testOver = 2 * testPart
+	testMin  = testPart
 )
 
 // env is a queue over a fake store.
@@ -341,7 +423,9 @@ func inQueue(t *testing.T, body func(t *testing.T, e *env), change ...func(*Opti
 
 func (e *env) open(change ...func(*Options)) {
 	e.Helper()
-	o := Options{Dir: e.dir, Uploader: e.store, Disk: e.disk, Parallel: 4, PartSize: testPart, MultipartOver: testOver}
+	o := Options{Dir: e.dir, Uploader: e.store, Disk: e.disk, Parallel: 4, PartSize: testPart, MultipartOver: testOver,
+		CopyOver: testOver, MinPart: testMin}
+	e.store.minPart = testMin
 	for _, f := range change {
 		f(&o)
 	}
@@ -411,11 +495,25 @@ func (e *env) stage() *Staged {
 func (e *env) stageOver(data []byte) (*Staged, *fakeBase) {
 	e.Helper()
 	b := &fakeBase{data: data}
-	s, err := e.q.StageOver(b, int64(len(data)))
+	s, err := e.q.StageOver(object.ID{}, int64(len(data)), b.open)
 	if err != nil {
 		e.Fatal(err)
 	}
 	return s, b
+}
+
+// edit makes an edit of an object that is at the store; read counts what is read of it.
+func (e *env) edit(key string, data []byte) (s *Staged, info object.Info, read *atomic.Int64) {
+	e.Helper()
+	info = e.store.seed(key, data)
+	read = &atomic.Int64{}
+	s, err := e.q.StageOver(info.ID(), info.Size, func(id object.ID, _ int64) Base {
+		return storeBase{e.store, id, read}
+	})
+	if err != nil {
+		e.Fatal(err)
+	}
+	return s, info, read
 }
 
 func (e *env) write(s *Staged, p []byte, off int64) {

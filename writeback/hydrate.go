@@ -6,9 +6,12 @@ import (
 )
 
 const (
-	hydrateChunk   = 1 << 20         // bytes that one read asks of the base
-	hydrateTimeout = 5 * time.Minute // for one chunk; the base has nearer deadlines of its own
-	coalesceWindow = 1 << 20         // bytes, the smallest range that is made whole to save extents
+	hydrateChunk = 1 << 20 // bytes that one read asks of the base
+	hydrateEdit  = 2 << 20 // bytes, the same where an edit needs only some places
+	// hydrateParallel is how many such reads there are at once.
+	hydrateParallel = 8
+	hydrateTimeout  = 5 * time.Minute // for one chunk; the base has nearer deadlines of its own
+	coalesceWindow  = 1 << 20         // bytes, the smallest range that is made whole to save extents
 )
 
 // MissingBytes is how much Hydrate would read from the base.
@@ -30,7 +33,7 @@ func (s *Staged) Hydrate(ctx context.Context) error {
 	defer s.uses.release()
 	buf := []byte(nil)
 	for {
-		gap, base, err := s.nextGap(0, maxObjectSize)
+		gap, base, err := s.nextGap(0, maxObjectSize, hydrateChunk)
 		if base == nil {
 			return err
 		}
@@ -48,14 +51,20 @@ func (s *Staged) Hydrate(ctx context.Context) error {
 
 // hydrateHeld makes [off, end) local, for a caller that holds the gate.
 func (s *Staged) hydrateHeld(ctx context.Context, off, end int64) error {
+	return s.hydrateBy(ctx, hydrateChunk, off, end)
+}
+
+// hydrateBy is hydrateHeld with reads of a size. Several may run at once, on ranges that
+// do not meet.
+func (s *Staged) hydrateBy(ctx context.Context, chunk, off, end int64) error {
 	buf := []byte(nil)
 	for {
-		gap, base, err := s.nextGap(off, end)
+		gap, base, err := s.nextGap(off, end, chunk)
 		if base == nil {
 			return err
 		}
 		if buf == nil {
-			buf = make([]byte, min(hydrateChunk, end-off))
+			buf = make([]byte, min(chunk, end-off))
 		}
 		if err := fetch(ctx, base, buf[:gap.len()], gap.off); err != nil {
 			return err
@@ -66,9 +75,9 @@ func (s *Staged) hydrateHeld(ctx context.Context, off, end int64) error {
 	}
 }
 
-// nextGap returns the first range inside [off, end), of a chunk at most, that only the
+// nextGap returns the first range inside [off, end), of chunk bytes at most, that only the
 // base has, and the base in use; the base is nil if there is none, or with an error.
-func (s *Staged) nextGap(off, end int64) (extent, *baseUse, error) {
+func (s *Staged) nextGap(off, end, chunk int64) (extent, *baseUse, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.mu.base == nil {
@@ -81,7 +90,7 @@ func (s *Staged) nextGap(off, end int64) (extent, *baseUse, error) {
 	if !s.mu.base.acquire() {
 		return extent{}, nil, s.errFinishedLocked("hydrate")
 	}
-	gap.end = min(gap.end, gap.off+hydrateChunk)
+	gap.end = min(gap.end, gap.off+chunk)
 	return gap, s.mu.base, nil
 }
 
@@ -107,7 +116,7 @@ func (s *Staged) placeShared(ctx context.Context, p []byte, off int64) error {
 func (s *Staged) place(p []byte, off int64) error {
 	end := off + int64(len(p))
 	for {
-		gap, base, err := s.nextGap(off, end)
+		gap, base, err := s.nextGap(off, end, end-off)
 		if base == nil {
 			return err
 		}

@@ -28,6 +28,7 @@ type model struct {
 	base *fakeBase
 	want []byte
 	key  string
+	etag string // of the version that is edited; empty: it may replace anything
 	calm *atomic.Bool // no faults any more
 	mtim int
 }
@@ -100,9 +101,18 @@ func TestModel(t *testing.T) {
 func (m *model) begin() {
 	m.Helper()
 	m.want, m.base = nil, nil
-	if m.rnd.IntN(2) == 0 {
+	if m.etag != "" {
+		m.etag, m.key = "", "a"
+	}
+	switch m.rnd.IntN(4) {
+	case 0:
 		m.s = m.stage()
-	} else {
+	case 1, 2:
+		m.want = pattern(m.rnd.IntN(30*testPart), byte(m.rnd.Uint32()))
+		var info object.Info
+		m.s, info, _ = m.edit("e", m.want)
+		m.key, m.etag = "e", info.ETag
+	default:
 		m.want = pattern(m.rnd.IntN(6*testPart), byte(m.rnd.Uint32()))
 		m.s, m.base = m.stageOver(bytes.Clone(m.want))
 	}
@@ -142,6 +152,8 @@ func (m *model) step() {
 		m.read()
 	case n < 84:
 		_ = m.s.Hydrate(m.Context())
+	case m.etag != "" && n < 92:
+		m.outsider()
 	case n < 88:
 		m.key = string(rune('a' + m.rnd.IntN(3)))
 		m.s.SetTarget(m.key, meta("early"))
@@ -211,6 +223,11 @@ func (m *model) read() {
 	off := m.rnd.IntN(len(m.want) + 10)
 	p := make([]byte, m.rnd.IntN(3*testPart))
 	n, err := m.s.ReadAt(m.Context(), p, int64(off))
+	if object.Is(err, object.KindStale) && m.etag != "" {
+		if obj, _ := m.store.object(m.key); obj.etag != m.etag {
+			return // an upload worked, and its answer was lost
+		}
+	}
 	want := m.want[min(off, len(m.want)):]
 	want = want[:min(len(want), len(p))]
 	if !bytes.Equal(p[:n], want) || (n < len(p)) != (err == io.EOF) {
@@ -222,6 +239,7 @@ func (m *model) upload() {
 	m.Helper()
 	m.mtim++
 	o := meta(string(rune('0' + m.mtim%10)))
+	o.Condition.IfMatch = m.etag
 	info, err := m.s.Upload(m.key, o).Wait(m.Context())
 	if err != nil {
 		if m.calm.Load() {
@@ -230,10 +248,40 @@ func (m *model) upload() {
 		return
 	}
 	m.wantObject(m.key, m.want)
+	if m.etag != "" {
+		m.etag = info.ETag
+	}
 	obj, _ := m.store.object(m.key)
 	if m.s.Modified() || info.ETag != obj.etag || info.Size != int64(len(m.want)) || obj.opts.Meta["mtime"] != o.Meta["mtime"] {
 		m.Fatalf("modified %v, info %+v, stored %s %v", m.s.Modified(), info, obj.etag, obj.opts)
 	}
+}
+
+// outsider replaces or deletes what is edited: the edit may not be stored over that.
+func (m *model) outsider() {
+	m.Helper()
+	m.put([]byte("an edit"), m.rnd.IntN(len(m.want)+1))
+	theirs := pattern(1+m.rnd.IntN(3*testPart), byte(m.rnd.Uint32()))
+	gone := m.rnd.IntN(4) == 0
+	m.store.seed("e", theirs)
+	if gone {
+		m.store.remove("e")
+	}
+	for range 2 {
+		o := meta("late")
+		o.Condition.IfMatch = m.etag
+		_, err := m.s.Upload("e", o).Wait(m.Context())
+		if err == nil || m.calm.Load() && !object.Is(err, object.KindConflict) {
+			m.Fatalf("upload over somebody else's version: %v", err)
+		}
+	}
+	if !gone {
+		m.wantObject("e", theirs)
+	} else if _, there := m.store.object("e"); there {
+		m.Fatal("what somebody deleted is back")
+	}
+	m.finish()
+	m.begin()
 }
 
 // compare checks the invariants while the senders run.

@@ -35,6 +35,7 @@ type multipart struct {
 		created bool              // the request to create it was begun
 		id      string            // empty: not known to exist
 		parts   map[int]*part
+		loose   bool  // parts may lie anywhere, not only where the queue's layout has them
 		ready   []int // parts to send, ascending
 		senders int
 		left    int           // parts that finish waits for
@@ -65,7 +66,7 @@ const (
 // newMultipartLocked makes an upload of the file of s, which must not be finished.
 func newMultipartLocked(s *Staged, key string, o object.PutOptions) *multipart {
 	m := &multipart{q: s.q, key: key, file: s.file, uses: s.uses, quiet: make(chan struct{}),
-		summed: s.mu.base == nil && s.mu.stored == nil}
+		summed: s.mu.source.ETag == "" || s.mu.kept == 0}
 	m.uses.acquire()
 	m.ctx, m.cancel = context.WithCancel(s.q.ctx)
 	m.mu.opts = cloneOptions(o)
@@ -103,6 +104,9 @@ func (m *multipart) offer(p partRange) {
 }
 
 func (m *multipart) queueLocked(p partRange) {
+	if at := m.q.layout.part(p.number); p.off != at.off || p.size > at.size {
+		m.mu.loose = true
+	}
 	m.mu.parts[p.number] = &part{partRange: p, state: partQueued}
 	at, found := slices.BinarySearch(m.mu.ready, p.number)
 	if !found {
@@ -129,17 +133,45 @@ func (m *multipart) startLocked() {
 func (m *multipart) changed(off, end int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.mu.loose {
+		for n, p := range m.mu.parts {
+			if p.off < end && off < p.end() {
+				m.staleLocked(n)
+			}
+		}
+		return
+	}
 	first, last := m.q.layout.at(off).number, m.q.layout.at(end-1).number
 	for n := first; n <= last; n++ {
-		p := m.mu.parts[n]
-		if p == nil || p.state == partQueued || p.state == partStale {
-			continue // a queued part will be read after this
-		}
-		if p.state == partFlying {
-			p.cancel()
-		}
-		m.mu.parts[n] = &part{partRange: p.partRange}
+		m.staleLocked(n)
 	}
+}
+
+// staleLocked makes a part one that is to be sent again.
+func (m *multipart) staleLocked(n int) {
+	p := m.mu.parts[n]
+	if p == nil || p.state == partQueued || p.state == partStale {
+		return // a queued part will be read after this
+	}
+	if p.state == partFlying {
+		p.cancel()
+	}
+	m.mu.parts[n] = &part{partRange: p.partRange}
+}
+
+// hasLayout reports whether parts lie, or fly, where the queue's layout has them.
+func (m *multipart) hasLayout() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.mu.loose {
+		return false
+	}
+	for _, p := range m.mu.parts {
+		if p.state != partStale {
+			return true
+		}
+	}
+	return false
 }
 
 // cut forgets the parts that an object of size bytes does not have, or not whole. If the
@@ -204,7 +236,11 @@ func (m *multipart) sendPart(p *part) {
 			return nil
 		}
 		var err error
-		sent, err = m.q.Uploader.UploadPart(ctx, m.key, id, p.number, io.NewSectionReader(m.file, p.off, p.size))
+		if p.from == (object.ID{}) {
+			sent, err = m.q.Uploader.UploadPart(ctx, m.key, id, p.number, io.NewSectionReader(m.file, p.off, p.size))
+		} else {
+			sent, err = m.q.Uploader.CopyPart(ctx, m.key, id, p.number, p.from, object.Range{Off: p.off, Len: p.size})
+		}
 		if err != nil {
 			return err
 		}

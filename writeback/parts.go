@@ -1,5 +1,7 @@
 package writeback
 
+import "github.com/s3mount/s3mount/object"
+
 // MaxPartSize is the greatest part in bytes: S3's limit is 5 GiB; a power of two is kept
 // below it.
 const MaxPartSize = 4 << 30
@@ -23,10 +25,13 @@ type layout struct {
 	first int64 // bytes, the size of the parts of tier 0
 }
 
-// partRange is one part of a layout: number counts from 1.
+// partRange is one part of an upload: number counts from 1.
 type partRange struct {
 	number    int
 	off, size int64
+	// from is the version whose bytes of the same place the store makes the part of; the
+	// zero value: they are sent.
+	from object.ID
 }
 
 func (p partRange) end() int64 { return p.off + p.size }

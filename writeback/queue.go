@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/s3mount/s3mount/internal/budget"
+	"github.com/s3mount/s3mount/internal/parts"
 	"github.com/s3mount/s3mount/object"
 )
 
@@ -28,6 +29,9 @@ type Uploader interface {
 	Copy(ctx context.Context, src object.ID, dst string, o object.CopyOptions) (object.Info, error)
 	CreateUpload(ctx context.Context, key string, o object.PutOptions) (uploadID string, err error)
 	UploadPart(ctx context.Context, key, uploadID string, number int, body *io.SectionReader) (object.Part, error)
+	// CopyPart makes a part of a range of one version that the store has. It fails with
+	// KindStale when that version is gone, and KindUnsupported where the store cannot.
+	CopyPart(ctx context.Context, key, uploadID string, number int, src object.ID, r object.Range) (object.Part, error)
 	// CompleteUpload makes the parts into an object, atomically.
 	CompleteUpload(ctx context.Context, key, uploadID string, parts []object.Part, c object.Condition) (object.Info, error)
 	// AbortUpload of what is gone is no error.
@@ -44,11 +48,15 @@ type Base interface {
 	Close()
 }
 
+// Open makes the reader of a version of size bytes, without asking anybody.
+type Open func(id object.ID, size int64) Base
+
 // The defaults of Options.
 const (
 	DefaultParallel      = 16
 	DefaultPartSize      = 8 << 20
 	DefaultMultipartOver = 16 << 20
+	DefaultCopyOver      = 16 << 20
 )
 
 // maxPut is S3's limit for one PutObject.
@@ -70,8 +78,14 @@ type Options struct {
 	// MultipartOver is the size in bytes over which a file goes up in parts.
 	// 0: DefaultMultipartOver.
 	MultipartOver int64
-	Log           *slog.Logger     // nil: nothing is logged
-	Clock         func() time.Time // nil: time.Now
+	// CopyOver is the size in bytes over which the store copies what an edit has not
+	// changed. 0: DefaultCopyOver.
+	CopyOver int64
+	// MinPart is the least size in bytes that the store takes of a part that is not the
+	// last. 0: S3's.
+	MinPart int64
+	Log     *slog.Logger     // nil: nothing is logged
+	Clock   func() time.Time // nil: time.Now
 }
 
 func (o Options) withDefaults() Options {
@@ -86,6 +100,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MultipartOver == 0 {
 		o.MultipartOver = DefaultMultipartOver
+	}
+	if o.CopyOver == 0 {
+		o.CopyOver = DefaultCopyOver
+	}
+	if o.MinPart == 0 {
+		o.MinPart = parts.MinSize
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -107,6 +127,8 @@ func (o Options) validate() error {
 		return bad("Parallel is %d, PerFile %d", o.Parallel, o.PerFile)
 	case o.PartSize < 1 || o.PartSize > maxPartSize:
 		return bad("PartSize is %d, not within 1 and %d", o.PartSize, int64(maxPartSize))
+	case o.CopyOver < 0 || o.MinPart < 1:
+		return bad("CopyOver is %d, MinPart %d", o.CopyOver, o.MinPart)
 	case o.MultipartOver < 0 || o.MultipartOver > maxPut:
 		return bad("MultipartOver is %d, not within 0 and %d", o.MultipartOver, int64(maxPut))
 	}

@@ -1,13 +1,30 @@
 package writeback
 
-// Rebase replaces the base by another one with the same bytes, after the object was
-// renamed. It takes over base. A file that is wholly local needs none and closes it.
-// The caller sees to it that no upload runs.
-func (s *Staged) Rebase(base Base) {
-	use := &baseUse{Base: base, shared: newShared(base.Close)}
-	if old := s.swapBase(use); old != nil {
-		old.drop()
+import "github.com/s3mount/s3mount/object"
+
+// Rebase tells that the caller has had the store copy the version beneath, under another
+// key or with other metadata: the edit is one of the copy now, of size bytes. The caller
+// sees to it that no upload runs.
+func (s *Staged) Rebase(id object.ID, size int64) {
+	s.mu.Lock()
+	if s.mu.source.ETag != "" {
+		s.mu.source = id
 	}
+	s.mu.stored, s.mu.claims = nil, nil
+	s.mu.Unlock()
+	s.reopen(id, size)
+}
+
+// reopen reads what is not local from another version, which has the same bytes there.
+func (s *Staged) reopen(id object.ID, size int64) {
+	s.mu.RLock()
+	open, needed := s.mu.open, s.mu.base != nil
+	s.mu.RUnlock()
+	if !needed {
+		return
+	}
+	use := newBaseUse(open(id, size))
+	s.swapBase(use).drop()
 }
 
 // swapBase returns the base to drop: the old one, or the new one if none is needed.

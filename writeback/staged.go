@@ -48,11 +48,18 @@ type Staged struct {
 		reserved int64   // bytes taken from the disk budget
 		high     int64   // end of the farthest write since the last upload
 
+		// source is the version at the store that the content was made from: outside of
+		// dirty it has the same bytes, up to kept. An empty ETag: there is none.
+		source object.ID
+		kept   int64
+		open   Open // nil: there never was a base
+
 		gen      uint64    // counts modifications
 		savedGen uint64    // gen of the last version that was uploaded; valid if saved
 		saved    bool      // false: never uploaded
 		since    time.Time // of the first modification behind savedGen
 		stored   *stored   // the version at the store, nil: none known
+		claims   []claim   // what may be at the store, since nobody knows how storing it ended
 
 		given     bool   // a Promiser has the file: it must not change
 		name      string // the key for messages
@@ -81,6 +88,10 @@ type baseUse struct {
 	Base
 }
 
+func newBaseUse(base Base) *baseUse {
+	return &baseUse{Base: base, shared: newShared(base.Close)}
+}
+
 // stored is a version at the store with the bytes of a generation.
 type stored struct {
 	gen  uint64
@@ -98,14 +109,16 @@ type target struct {
 // Stage makes a new, empty file. It counts as modified, since it was never uploaded.
 func (q *Queue) Stage() (*Staged, error) { return q.stage(nil, 0) }
 
-// StageOver makes an edit of an existing version of size bytes, and takes over base: it
-// is closed when it is no longer needed, also when StageOver fails. The edit counts as
-// unmodified.
-func (q *Queue) StageOver(base Base, size int64) (*Staged, error) {
-	use := &baseUse{Base: base, shared: newShared(base.Close)}
+// StageOver makes an edit of an existing version of size bytes, which open reads, as it
+// does the versions that come of the edit. The edit counts as unmodified.
+func (q *Queue) StageOver(id object.ID, size int64, open Open) (*Staged, error) {
+	use := newBaseUse(open(id, size))
 	s, err := q.stage(use, size)
 	if err != nil || size == 0 {
 		use.drop()
+	}
+	if err == nil {
+		s.mu.source, s.mu.kept, s.mu.open = id, size, open
 	}
 	return s, err
 }

@@ -265,6 +265,7 @@ func (s *Staged) resize(size int64) (freedBlocks int64, base *baseUse, err error
 	s.mu.present.cut(size)
 	s.mu.dirty.cut(size)
 	s.mu.baseEnd = min(s.mu.baseEnd, size)
+	s.mu.kept = min(s.mu.kept, size)
 	s.mu.high = min(s.mu.high, size)
 	_, last := blocksOf(0, size)
 	freedBlocks = s.mu.blocks.covered(last, math.MaxInt64)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/s3mount/s3mount/internal/parts"
 	"github.com/s3mount/s3mount/object"
 )
 
@@ -131,21 +132,33 @@ func (s *Staged) endUpload(t *Ticket, err error) {
 // nothing changes meanwhile.
 func (s *Staged) store(ctx context.Context, key string, o object.PutOptions) (object.Info, error) {
 	for try := 1; ; try++ {
-		last, err := s.storeContent(ctx, key, o)
-		if err != nil {
-			return object.Info{}, err
-		}
-		if !sameDescription(last.opts, o) {
+		last, err := s.storeContent(ctx, key, s.onStored(key, o))
+		described := err == nil && sameDescription(last.opts, o)
+		if err == nil && !described {
 			last, err = s.describe(ctx, last, o)
+			described = err == nil
 		}
-		if err == nil {
+		switch {
+		case described:
 			s.commit(last)
+			s.reopen(last.info.ID(), last.info.Size)
 			return last.info, nil
-		}
-		if try == 2 || !s.mustSendAgain() {
+		case try < 3 && s.recognise(ctx, key, err):
+		case last == nil || try >= 2 || !s.mustSendAgain():
 			return object.Info{}, err
 		}
 	}
+}
+
+// onStored makes a condition one on the version that this file has stored itself since the
+// caller looked.
+func (s *Staged) onStored(key string, o object.PutOptions) object.PutOptions {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if v := s.mu.stored; v != nil && v.info.Key == key && v.info.ETag != "" && o.Condition != (object.Condition{}) {
+		o.Condition = object.Condition{IfMatch: v.info.ETag}
+	}
+	return o
 }
 
 // mustSendAgain reports whether content that nobody was told to be stored is at the
@@ -164,10 +177,14 @@ func (s *Staged) storeContent(ctx context.Context, key string, o object.PutOptio
 	if last != nil && last.gen == gen && last.info.Key == key {
 		return last, nil
 	}
-	if err := s.hydrateHeld(ctx, 0, size); err != nil {
-		return nil, err
+	plan := s.editParts(key)
+	info, opts, err := s.sendPlan(ctx, key, o, size, plan)
+	if plan != nil && (object.Is(err, object.KindUnsupported) || object.Is(err, object.KindStale) && o.Condition.IfMatch == "") {
+		info, opts, err = s.sendPlan(ctx, key, o, size, nil)
 	}
-	info, opts, err := s.send(ctx, key, o, size)
+	if object.Is(err, object.KindStale) && o.Condition.IfMatch != "" {
+		return nil, object.Errorf(object.KindConflict, "upload", key, "the version that was edited is gone: %w", err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -175,6 +192,25 @@ func (s *Staged) storeContent(ctx context.Context, key string, o object.PutOptio
 		return nil, err
 	}
 	return s.setStored(&stored{gen: gen, info: described(info, opts), opts: opts}), nil
+}
+
+// sendPlan uploads by the plan of an edit, or all of the content where that is nil.
+func (s *Staged) sendPlan(ctx context.Context, key string, o object.PutOptions, size int64, plan []partRange) (info object.Info, opts object.PutOptions, err error) {
+	if plan != nil {
+		err = s.hydrateParts(ctx, plan)
+	} else {
+		err = s.hydrateHeld(ctx, 0, size)
+	}
+	switch {
+	case object.Is(err, object.KindNotFound):
+		err = object.Errorf(object.KindStale, "hydrate", key, "%w", err)
+		fallthrough
+	case err != nil:
+		return info, opts, err
+	case plan != nil:
+		return s.sendParts(ctx, key, o, plan)
+	}
+	return s.send(ctx, key, o, size)
 }
 
 func (s *Staged) snapshot() (gen uint64, size int64, last *stored) {
@@ -197,7 +233,8 @@ func (s *Staged) commit(v *stored) {
 	s.mu.saved, s.mu.savedGen = true, v.gen
 	s.mu.dirty.clear()
 	s.mu.high, s.mu.scanned = 0, false
-	s.mu.stored = v
+	s.mu.stored, s.mu.claims = v, nil
+	s.mu.source, s.mu.kept = v.info.ID(), s.mu.size
 }
 
 // described completes what the store told by what was sent.
@@ -211,7 +248,7 @@ func described(info object.Info, o object.PutOptions) object.Info {
 // a multipart upload was fixed when it was created.
 func (s *Staged) send(ctx context.Context, key string, o object.PutOptions, size int64) (object.Info, object.PutOptions, error) {
 	if size > s.q.MultipartOver {
-		return s.sendParts(ctx, key, o, size)
+		return s.sendParts(ctx, key, o, s.q.layout.parts(size))
 	}
 	s.dropMultipart()
 	var info object.Info
@@ -220,6 +257,9 @@ func (s *Staged) send(ctx context.Context, key string, o object.PutOptions, size
 		info, err = s.q.Uploader.Put(ctx, key, io.NewSectionReader(s.file, 0, size), o)
 		return err
 	})
+	if mayHaveWorked(err) {
+		s.claim(s.sum(size), o)
+	}
 	return info, o, err
 }
 
@@ -231,13 +271,13 @@ func (s *Staged) dropMultipart() {
 
 // sendParts uploads by parts, those that are not there yet. Should the store have lost
 // the upload, it is begun once more.
-func (s *Staged) sendParts(ctx context.Context, key string, o object.PutOptions, size int64) (object.Info, object.PutOptions, error) {
+func (s *Staged) sendParts(ctx context.Context, key string, o object.PutOptions, want []partRange) (object.Info, object.PutOptions, error) {
 	for try := 1; ; try++ {
 		m, err := s.takeMultipart(key, o)
 		if err != nil {
 			return object.Info{}, o, err
 		}
-		info, err := s.finishParts(ctx, m, size, o.Condition)
+		info, err := s.finishParts(ctx, m, want, o.Condition)
 		if err == nil {
 			return info, m.options(), nil
 		}
@@ -249,12 +289,16 @@ func (s *Staged) sendParts(ctx context.Context, key string, o object.PutOptions,
 
 // finishParts sends and completes one multipart upload. When it fails, what is at the
 // store is kept for the next try, where that has a chance.
-func (s *Staged) finishParts(ctx context.Context, m *multipart, size int64, c object.Condition) (info object.Info, err error) {
-	parts, err := m.finish(ctx, s.q.layout.parts(size))
-	lost := object.Is(err, object.KindNotFound)
+func (s *Staged) finishParts(ctx context.Context, m *multipart, want []partRange, c object.Condition) (info object.Info, err error) {
+	list, err := m.finish(ctx, want)
+	lost := object.Is(err, object.KindNotFound) || object.Is(err, object.KindUnsupported)
 	if err == nil {
-		info, err = m.complete(ctx, parts, c)
+		info, err = m.complete(ctx, list, c)
 		lost = !worthCompletingAgain(err)
+		if mayHaveWorked(err) {
+			etag, _ := parts.ETag(list)
+			s.claim(etag, m.options())
+		}
 	}
 	if err == nil || lost {
 		s.dropMultipart() // aborts nothing that is completed
@@ -317,6 +361,9 @@ func (s *Staged) describe(ctx context.Context, v *stored, o object.PutOptions) (
 		})
 		return err
 	})
+	if mayHaveWorked(err) {
+		s.claim("", o)
+	}
 	if err == nil {
 		info, err = s.checkStored(ctx, key, info, v.info.Size)
 	}

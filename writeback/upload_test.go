@@ -486,7 +486,7 @@ func TestUnreadableBaseFailsTheUploadOnly(t *testing.T) {
 
 func TestShortBaseIsCorrupt(t *testing.T) {
 	inQueue(t, func(t *testing.T, e *env) {
-		s, err := e.q.StageOver(&fakeBase{data: pattern(100, 1)}, 200)
+		s, err := e.q.StageOver(object.ID{}, 200, (&fakeBase{data: pattern(100, 1)}).open)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -32,7 +32,7 @@ var Layers = []Layer{
 	{Dir: "internal/secret", StdOnly: true},
 	{Dir: "internal", Allow: []string{"object", "internal"}},
 	{Dir: "internal/mtime", StdOnly: true},
-	{Dir: "internal/parts", StdOnly: true},
+	{Dir: "internal/parts", Allow: []string{"object"}, StdOnly: true},
 	{Dir: "internal/pages", Allow: []string{"object"}, StdOnly: true},
 	{Dir: "config", Allow: []string{"object", "internal"}, StdOnly: true, Outside: []string{"golang.org/x/crypto", "golang.org/x/text"}},
 	{Dir: "s3remote", Allow: []string{"object", "internal"}},

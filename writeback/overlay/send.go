@@ -92,7 +92,7 @@ func (o *Overlay) send(ctx context.Context, p *op) (object.Info, error) {
 // stage makes an edit of a version, for the queue that uploads large and partial ones.
 func (o *Overlay) stage(ctx context.Context, v *version) (*writeback.Staged, error) {
 	if v.own != nil && v.own.path != "" && v.own.whole(v.info.Size) {
-		return o.Sender.StageFile(v.info.Size, func(path string) (int64, error) { return 0, os.Link(v.own.path, path) })
+		return o.Sender.StageFile(object.ID{}, v.info.Size, func(path string) (int64, error) { return 0, os.Link(v.own.path, path) })
 	}
 	root, size, end := o.rootOf(v)
 	s, err := o.Sender.Stage()
@@ -100,7 +100,7 @@ func (o *Overlay) stage(ctx context.Context, v *version) (*writeback.Staged, err
 		if s != nil {
 			s.Discard()
 		}
-		if s, err = o.Sender.StageOver(o.base(root, size), size); err == nil {
+		if s, err = o.Sender.StageOver(root, size, o.base); err == nil {
 			err = s.Truncate(ctx, end)
 		}
 	}
