@@ -18,6 +18,8 @@ type Options struct {
 	Name       string // shown as the device: remote:bucket/prefix
 	AllowOther bool
 	ReadOnly   bool
+	// Root is who owns what root makes; the zero value: root, in its group of the moment.
+	Root vfs.Caller
 	// Timeout is how long the kernel trusts names and attributes without asking.
 	Timeout time.Duration
 	// Memory bounds the bytes of requests under way; default 32 MiB.

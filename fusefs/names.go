@@ -39,7 +39,7 @@ func (s *server) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, ou
 func (s *server) Mknod(cancel <-chan struct{}, in *fuse.MknodIn, name string, out *fuse.EntryOut) fuse.Status {
 	ctx, end := s.begin(cancel, &in.InHeader)
 	defer end()
-	e, err := s.fs.Mknod(ctx, node(in.NodeId), name, in.Mode, s.caller(&in.InHeader))
+	e, err := s.fs.Mknod(ctx, node(in.NodeId), name, in.Mode, in.Rdev, s.caller(&in.InHeader))
 	return s.entry("mknod", e, err, out)
 }
 

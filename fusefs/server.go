@@ -43,7 +43,14 @@ func (s *server) panicked(v any) fuse.Status {
 	return fuse.EIO
 }
 
-func (s *server) caller(h *fuse.InHeader) vfs.Caller { return vfs.Caller{UID: h.Uid, GID: h.Gid} }
+// caller tells who makes something. What root makes belongs to somebody else where that is
+// wanted.
+func (s *server) caller(h *fuse.InHeader) vfs.Caller {
+	if h.Uid == 0 && s.o.Root != (vfs.Caller{}) {
+		return s.o.Root
+	}
+	return vfs.Caller{UID: h.Uid, GID: h.Gid}
+}
 
 // fill writes a name's answer for the kernel.
 func (s *server) fill(e vfs.Entry, out *fuse.EntryOut) {

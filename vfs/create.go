@@ -56,7 +56,7 @@ func (fs *FS) Mkdir(ctx context.Context, parent NodeID, name string, mode uint32
 	if len(f.key)+1 > keyname.MaxKey {
 		return Entry{}, object.Errorf(object.KindNameTooLong, "mkdir", f.key, "keys end at %d bytes", keyname.MaxKey)
 	}
-	e, err := fs.makeObject(ctx, p, name, f.piece, unix.S_IFDIR|mode, who, nil)
+	e, err := fs.makeObject(ctx, p, name, f.piece, newNode{mode: unix.S_IFDIR | mode}, who)
 	if err == nil {
 		fs.knowEmpty(p, name)
 	}
@@ -85,20 +85,24 @@ func (fs *FS) Symlink(ctx context.Context, parent NodeID, name, target string, w
 		return Entry{}, err
 	}
 	defer done()
-	return fs.makeObject(ctx, p, name, f.piece, unix.S_IFLNK|0o777, who, []byte(target))
+	return fs.makeObject(ctx, p, name, f.piece, newNode{mode: unix.S_IFLNK | 0o777, body: []byte(target)}, who)
 }
 
-// Mknod makes an empty regular file. Other kinds of node are not supported.
-func (fs *FS) Mknod(ctx context.Context, parent NodeID, name string, mode uint32, who Caller) (Entry, error) {
-	if t := mode & unix.S_IFMT; t != unix.S_IFREG && t != 0 {
-		return Entry{}, object.Errorf(object.KindUnsupported, "mknod", name, "only regular files can be made")
+// Mknod makes an empty regular file, a FIFO, a socket or a device node: an empty object
+// whose mode says what it is. rdev is a device's number, in st_rdev's form.
+func (fs *FS) Mknod(ctx context.Context, parent NodeID, name string, mode, rdev uint32, who Caller) (Entry, error) {
+	if mode&unix.S_IFMT == 0 {
+		mode |= unix.S_IFREG
+	}
+	if !isSpecial(mode) && mode&unix.S_IFMT != unix.S_IFREG {
+		return Entry{}, object.Errorf(object.KindInvalid, "mknod", name, "mode %o is of no file", mode)
 	}
 	p, f, done, err := fs.beginMake(ctx, "mknod", parent, name, true)
 	if err != nil {
 		return Entry{}, err
 	}
 	defer done()
-	return fs.makeObject(ctx, p, name, f.piece, unix.S_IFREG|mode&^unix.S_IFMT, who, nil)
+	return fs.makeObject(ctx, p, name, f.piece, newNode{mode: mode, rdev: rdev}, who)
 }
 
 // making is a name that is about to be made.
@@ -200,20 +204,26 @@ func (fs *FS) touchLocked(p *Inode) {
 	p.t.gen++
 }
 
+// newNode is what is stored when a name is made.
+type newNode struct {
+	mode, rdev uint32
+	body       []byte
+}
+
 // makeObject stores a new object or marker, and makes its inode.
-func (fs *FS) makeObject(ctx context.Context, p *Inode, name, piece string, mode uint32, who Caller, body []byte) (Entry, error) {
-	isDir := mode&unix.S_IFMT == unix.S_IFDIR
+func (fs *FS) makeObject(ctx context.Context, p *Inode, name, piece string, what newNode, who Caller) (Entry, error) {
+	isDir := what.mode&unix.S_IFMT == unix.S_IFDIR
 	fs.tree.Lock()
 	n := fs.addLocked(p, name, found{piece: piece, dir: isDir})
 	n.t.pins++
-	n.t.attr = fs.newAttrLocked(p, n, mode, who)
-	n.t.attr.Size = int64(len(body))
+	n.t.attr = fs.newAttrLocked(p, n, what.mode, who)
+	n.t.attr.Size, n.t.attr.Rdev = int64(len(what.body)), what.rdev
 	n.t.hasMeta = true
 	n.t.checked = n.t.attr.Mtime
 	key, attr := n.keyLocked(), n.t.attr
 	fs.tree.Unlock()
 
-	info, err := fs.putObject(ctx, key, body, attr, isDir)
+	info, err := fs.putObject(ctx, key, what.body, attr, isDir)
 	fs.tree.Lock()
 	if err != nil {
 		fs.detachLocked(n)

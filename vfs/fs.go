@@ -382,7 +382,7 @@ func (fs *FS) entry(n *Inode) Entry {
 	n.t.lookups++
 	n.t.pins--
 	fs.tree.order.use(n)
-	return Entry{Node: n.t.node, Attr: n.t.attr, Guessed: n.t.staged == nil && !fs.shownLocked(n)}
+	return Entry{Node: n.t.node, Attr: n.attrLocked(), Guessed: n.t.staged == nil && !fs.shownLocked(n)}
 }
 
 func (fs *FS) now() time.Time { return fs.o.Now() }

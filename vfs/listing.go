@@ -18,6 +18,7 @@ type listing struct {
 	at     time.Time          // when the store was asked; of a partial listing: last
 	names  []string           // in the order of the listing, then what came later
 	byName map[string]*listed // the same names
+	dirs   int                // how many of them are folders
 	// partial says that the folder has more names than these: one that is not here is not
 	// known. What is here is what was listed last, each name as of its own time.
 	partial bool
@@ -120,13 +121,25 @@ func (l *listing) put(e *listed) {
 	if l.byName[e.name] == nil {
 		l.names = append(l.names, e.name)
 	}
+	l.uncount(e.name)
 	l.byName[e.name] = e
+	if e.dir {
+		l.dirs++
+	}
+}
+
+// uncount forgets that a name is a folder's, before it goes.
+func (l *listing) uncount(name string) {
+	if e := l.byName[name]; e != nil && e.dir {
+		l.dirs--
+	}
 }
 
 func (l *listing) remove(name string) {
 	if l.byName[name] == nil {
 		return
 	}
+	l.uncount(name)
 	delete(l.byName, name)
 	at := l.position(name)
 	l.names = slices.Delete(l.names, at, at+1)
@@ -177,6 +190,7 @@ func (fs *FS) slideLocked(p *Inode, prefix string, at time.Time, more []listed) 
 	}
 	if drop := len(l.names) - max(1, fs.maxOfOne()); drop > 0 {
 		for _, name := range l.names[:drop] {
+			l.uncount(name)
 			delete(l.byName, name)
 		}
 		l.names = slices.Clone(l.names[drop:])

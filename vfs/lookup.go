@@ -37,6 +37,9 @@ func (fs *FS) find(ctx context.Context, p *Inode, name string) (*Inode, error) {
 
 // findWith is find for who needs no more attributes than these.
 func (fs *FS) findWith(ctx context.Context, p *Inode, name string, a attributes) (*Inode, error) {
+	if len(name) > keyname.MaxName {
+		return nil, object.Errorf(object.KindNameTooLong, "lookup", fs.keyOf(p)+name, "names end at %d bytes", keyname.MaxName)
+	}
 	for {
 		if n, err := fs.findOnce(ctx, p, name, a); err != errOvertaken {
 			return n, err
@@ -465,10 +468,15 @@ func (fs *FS) GetAttr(ctx context.Context, id NodeID) (Attr, error) {
 	return n.attrLocked(), nil
 }
 
+// attrLocked returns what stat shows. A folder's links count the folders in it while its
+// listing is known, as local disks do; else nobody is asked.
 func (n *Inode) attrLocked() Attr {
 	a := n.t.attr
-	if n.t.gone {
+	switch l := n.t.listing; {
+	case n.t.gone:
 		a.Nlink = 0
+	case n.dir && l != nil && !l.partial && n.fs.fresh(l.at):
+		a.Nlink = 2 + uint32(l.dirs)
 	}
 	return a
 }

@@ -16,6 +16,7 @@ const (
 	metaMode = "mode" // st_mode, decimal: s3fs's and geesefs's form
 	metaUID  = "uid"  // decimal
 	metaGID  = "gid"  // decimal
+	metaRdev = "rdev" // st_rdev of a device node, decimal: geesefs's form
 	// metaGeesefsLink holds a link's target, percent-encoded, in geesefs's form. Read only.
 	metaGeesefsLink = "--symlink-target"
 
@@ -63,8 +64,11 @@ func (d defaults) attrOf(info object.Info, dir bool) Attr {
 	}
 	if v, ok := info.Meta[metaMode]; ok {
 		if m, ok := parseMode(v); ok {
-			a.Mode = withMode(a.Mode, m, dir || info.Size > maxLinkSize)
+			a.Mode = withMode(a.Mode, m, dir || info.Size > maxLinkSize, info.Size == 0)
 		}
+	}
+	if v, err := strconv.ParseUint(info.Meta[metaRdev], 10, 32); err == nil && isDevice(a.Mode) {
+		a.Rdev = uint32(v)
 	}
 	if t, ok := info.Meta[metaGeesefsLink]; ok && !dir && info.Size <= maxLinkSize {
 		a.Mode, a.Size = unix.S_IFLNK|0o777, int64(len(percentDecode(t)))
@@ -82,14 +86,30 @@ func (d defaults) attrOf(info object.Info, dir bool) Attr {
 	return a
 }
 
-// withMode applies a mode from metadata. A marker stays a folder and an object never
-// becomes one; device nodes and sockets show as regular files until they are supported.
-func withMode(have, m uint32, noLink bool) uint32 {
-	perm := m &^ unix.S_IFMT
-	if !noLink && m&unix.S_IFMT == unix.S_IFLNK {
+// withMode applies a mode from metadata. A marker stays a folder, an object never becomes
+// one, and one that has content is no FIFO, socket or device: nobody could read it then.
+// noLink says that it is a marker, or too large for a link.
+func withMode(have, m uint32, noLink, empty bool) uint32 {
+	switch t := m & unix.S_IFMT; {
+	case noLink:
+	case t == unix.S_IFLNK:
 		return unix.S_IFLNK | 0o777
+	case empty && isSpecial(m):
+		return m
 	}
-	return have&unix.S_IFMT | perm
+	return have&unix.S_IFMT | m&^unix.S_IFMT
+}
+
+// isSpecial reports whether a mode is a FIFO's, a socket's or a device node's: the kernel
+// serves these by itself, and the object keeps the attributes.
+func isSpecial(mode uint32) bool {
+	t := mode & unix.S_IFMT
+	return t == unix.S_IFIFO || t == unix.S_IFSOCK || isDevice(mode)
+}
+
+func isDevice(mode uint32) bool {
+	t := mode & unix.S_IFMT
+	return t == unix.S_IFCHR || t == unix.S_IFBLK
 }
 
 // putMeta writes attributes into metadata, over what is there.
@@ -99,6 +119,9 @@ func putMeta(m object.Meta, a Attr) object.Meta {
 	m[metaMode] = strconv.FormatUint(uint64(a.Mode), 10)
 	m[metaUID] = strconv.FormatUint(uint64(a.UID), 10)
 	m[metaGID] = strconv.FormatUint(uint64(a.GID), 10)
+	if isDevice(a.Mode) {
+		m[metaRdev] = strconv.FormatUint(uint64(a.Rdev), 10)
+	}
 	return m
 }
 

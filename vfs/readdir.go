@@ -293,7 +293,7 @@ func (fs *FS) dirEntry(p *Inode, e listed, plus bool) DirEntry {
 		d.Ino, d.Type = n.t.attr.Ino, n.t.attr.Mode&unix.S_IFMT
 		if plus {
 			n.t.lookups++
-			d.Node, d.Attr = n.t.node, n.t.attr
+			d.Node, d.Attr = n.t.node, n.attrLocked()
 		}
 	}
 	fs.dropLocked(n)

@@ -63,10 +63,9 @@ func (n *Inode) truncate(ctx context.Context, size int64) error {
 	}
 	fs.tree.Lock()
 	n.t.attr.Size = size
-	if changed {
-		n.t.attr.Mtime = fs.now()
-		n.t.attr.Ctime = n.t.attr.Mtime
-	}
+	n.t.attr.Mtime = fs.now()
+	n.t.attr.Ctime = n.t.attr.Mtime
+	n.t.metaDirty = n.t.metaDirty || !changed // the time changes, whatever the content
 	fs.tree.Unlock()
 	n.retarget()
 	return nil
@@ -86,13 +85,19 @@ func (n *Inode) setMeta(ctx context.Context, s SetAttr, waiting bool) error {
 		n.t.meta = s.meta
 	}
 	staged, writers, gone := n.t.staged != nil, n.t.writers, n.t.gone
-	n.t.metaDirty = wasDirty || stored && staged
+	// Closed, but the kernel has not told yet: nobody is to close it once more.
+	closed := staged && n.t.remote && !n.t.staged.Modified() && !n.t.metaDirty
+	n.t.metaDirty = wasDirty || stored && staged && !closed
 	fs.tree.Unlock()
 	var err error
 	switch {
 	case gone:
 		return n.settle(ctx) // truncated by a name that is gone: nobody will close it
 	case n == fs.root:
+	case closed && stored:
+		if err = n.storeMeta(ctx); err == nil {
+			n.retarget()
+		}
 	case staged && writers > 0:
 		n.retarget()
 	case staged: // truncated by name: nobody will close it

@@ -234,6 +234,7 @@ func (m *mounted) fuseOptions(name string, o *mountOptions) fusefs.Options {
 		Name:       name,
 		AllowOther: o.allowOther,
 		ReadOnly:   o.readOnly,
+		Root:       vfs.Caller{UID: o.uid, GID: o.gid},
 		Timeout:    o.attrTimeout,
 		Memory:     max(16<<20, int(o.memory)/requestShare),
 		Log:        m.log,

@@ -73,12 +73,14 @@ func meta(t testing.TB, b interface {
 
 func TestAttributesOfOtherPrograms(t *testing.T) {
 	semantics.Claim(t,
-		"Modes, owners, times and links written by s3fs, geesefs and rclone are understood.",
+		"Modes, owners, times, links and special files written by s3fs, geesefs and rclone are understood.",
 		"An object without metadata has --uid, --gid, --file-mode and --dir-mode less --umask, and the time of its upload.")
 	m, b := newMount(t, pool.Embedded(t), "--uid", "77", "--gid", "88", "--file-mode", "0666", "--dir-mode", "0777", "--umask", "0027")
 	put(t, b, "s3fs", "x", object.Meta{"mode": "33152", "uid": "5", "gid": "6", "mtime": "1600000000"})
 	put(t, b, "s3fs-link", "to/there", object.Meta{"mode": "41471"})
 	put(t, b, "geesefs-link", "", object.Meta{"--symlink-target": "to%2Fthere"})
+	put(t, b, "s3fs-fifo", "", object.Meta{"mode": "4480"})
+	put(t, b, "geesefs-dev", "", object.Meta{"mode": "8612", "rdev": "259"})
 	put(t, b, "rclone", "x", object.Meta{"mode": "0100640", "mtime": "1600000000.5"})
 	plain := put(t, b, "dir/plain", "x", nil)
 	for _, c := range []struct {
@@ -90,6 +92,8 @@ func TestAttributesOfOtherPrograms(t *testing.T) {
 		{"s3fs", 0o600, 5, 6, 1_600_000_000_000},
 		{"s3fs-link", os.ModeSymlink | 0o777, 77, 88, 0},
 		{"geesefs-link", os.ModeSymlink | 0o777, 77, 88, 0},
+		{"s3fs-fifo", os.ModeNamedPipe | 0o600, 77, 88, 0},
+		{"geesefs-dev", os.ModeDevice | os.ModeCharDevice | 0o644, 77, 88, 0},
 		{"rclone", 0o640, 77, 88, 1_600_000_000_500},
 		{"dir/plain", 0o640, 77, 88, 0},
 		{"dir", os.ModeDir | 0o750, 77, 88, 0},

@@ -153,16 +153,13 @@ func TestNamesWaitForAFoldersRename(t *testing.T) {
 	same(t, "after", read(t, m.Dir+"/new/f"), "x")
 }
 
-func TestRefusedNodes(t *testing.T) {
+func TestRefusedNames(t *testing.T) {
 	semantics.Claim(t,
-		"Hard links, device nodes, sockets and FIFOs are refused with EOPNOTSUPP.",
+		"Hard links are refused with EOPNOTSUPP.",
 		"Names end at 255 bytes and keys at 1024: a longer one is ENAMETOOLONG, never cut.")
 	m, b := newMount(t, pool.Embedded(t))
 	write(t, m.Dir+"/f", "x")
 	wantErrno(t, "link", unix.Link(m.Dir+"/f", m.Dir+"/l"), unix.EOPNOTSUPP)
-	wantErrno(t, "mkfifo", unix.Mkfifo(m.Dir+"/fifo", 0o644), unix.EOPNOTSUPP)
-	wantErrno(t, "a device", unix.Mknod(m.Dir+"/dev", unix.S_IFCHR|0o644, 0x103), unix.EOPNOTSUPP)
-	wantErrno(t, "a socket", unix.Mknod(m.Dir+"/sock", unix.S_IFSOCK|0o644, 0), unix.EOPNOTSUPP)
 	long := strings.Repeat("n", 255)
 	write(t, m.Dir+"/"+long, "x")
 	wantErrno(t, "a name of 256 bytes", os.WriteFile(m.Dir+"/"+long+"n", nil, 0o644), unix.ENAMETOOLONG)
