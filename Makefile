@@ -9,7 +9,7 @@ TESTFLAGS ?= -p 2 -timeout 20m
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help build man demo tools deps test check bench clean
+.PHONY: help build man demo tools deps test check fuzz bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "  make %-7s %s\n", $$1, $$2}'
@@ -42,6 +42,16 @@ check: deps tools ## what a contributor runs before a change lands: format, vet,
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) test -count=1 ./test/arch
 	S3MOUNT_TOOLS=$(TOOLS) $(GO) test -race $(TESTFLAGS) ./...
+
+# Each target by itself, since go test fuzzes one at a time.
+FUZZTIME ?= 30s
+
+fuzz: ## every fuzz target for FUZZTIME (30s) each
+	@grep -rho --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' . | sort -u | sed 's/^func //' | while read -r target; do \
+		package=$$(dirname "$$(grep -rl --include='*_test.go' "^func $$target(" . | head -n 1)"); \
+		echo "$$package $$target"; \
+		$(GO) test "$$package" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x || exit 1; \
+	done
 
 bench: tools ## s3mount against the other mounts that are here, on a simulated store (flags: BENCH="-run seq -runs 5")
 	test/install-deps.sh fuse3 rsync sqlite3 git

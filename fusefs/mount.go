@@ -22,6 +22,10 @@ type Options struct {
 	Root vfs.Caller
 	// Timeout is how long the kernel trusts names and attributes without asking.
 	Timeout time.Duration
+	// AbsentTimeout is the same for names that are not there. For one that is there the
+	// kernel asks at open, so that who opens it sees what was closed elsewhere before; for
+	// one that is not, only this time makes it ask.
+	AbsentTimeout time.Duration
 	// Memory bounds the bytes of requests under way; default 32 MiB.
 	Memory int
 	Log    *slog.Logger

@@ -14,7 +14,7 @@ func (s *server) Lookup(cancel <-chan struct{}, h *fuse.InHeader, name string, o
 	e, err := s.fs.Lookup(ctx, node(h.NodeId), name)
 	if object.Is(err, object.KindNotFound) {
 		out.NodeId = 0 // the kernel remembers that the name is free
-		out.SetEntryTimeout(s.o.Timeout)
+		out.SetEntryTimeout(s.o.AbsentTimeout)
 		return fuse.OK
 	}
 	return s.entry("lookup", e, err, out)

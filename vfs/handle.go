@@ -90,6 +90,11 @@ func (fs *FS) openNode(ctx context.Context, n *Inode, id NodeID, write bool) (*H
 		fs.heads.Forget(fs.keyOf(n))
 	}
 	replaced, err := fs.revalidate(ctx, n)
+	if object.Is(err, object.KindNotFound) {
+		// The kernel still knows a name that is gone: looking it up again, it makes the
+		// file where it is to be made.
+		return nil, object.Errorf(object.KindStale, "open", fs.keyOf(n), "the object was removed")
+	}
 	if err != nil {
 		return nil, err
 	}

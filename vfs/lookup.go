@@ -494,10 +494,13 @@ func (fs *FS) revalidate(ctx context.Context, n *Inode) (replaced bool, err erro
 	}
 	info, err := fs.headOnce(ctx, key)
 	if err != nil {
-		if opens > 0 && object.Is(err, object.KindNotFound) {
+		if !object.Is(err, object.KindNotFound) {
+			return false, err
+		}
+		if opens > 0 {
 			return true, nil
 		}
-		return false, err
+		return false, fs.lost(n, currentLocked, err)
 	}
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
@@ -510,4 +513,22 @@ func (fs *FS) revalidate(ctx context.Context, n *Inode) (replaced bool, err erro
 	n.t.checked = asked
 	fs.setInfoLocked(n, info)
 	return false, nil
+}
+
+// lost takes the name away from a file that nobody has open and that the store no longer
+// has, and returns cause; nil if this mount has made the name stand for something since.
+func (fs *FS) lost(n *Inode, currentLocked func() bool, cause error) error {
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	switch {
+	case n.t.gone:
+		return cause
+	case n.t.staged != nil || n.t.opens > 0 || !currentLocked():
+		return nil
+	}
+	p, name := n.t.parent, n.t.name
+	fs.detachLocked(n)
+	fs.patchLocked(p, name, nil)
+	fs.dropLocked(n)
+	return cause
 }

@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"math"
 	"strconv"
 	"strings"
 
@@ -73,17 +74,21 @@ func (d defaults) attrOf(info object.Info, dir bool) Attr {
 	if t, ok := info.Meta[metaGeesefsLink]; ok && !dir && info.Size <= maxLinkSize {
 		a.Mode, a.Size = unix.S_IFLNK|0o777, int64(len(percentDecode(t)))
 	}
-	if v, err := strconv.ParseUint(info.Meta[metaUID], 10, 32); err == nil {
-		a.UID = uint32(v)
-	}
-	if v, err := strconv.ParseUint(info.Meta[metaGID], 10, 32); err == nil {
-		a.GID = uint32(v)
-	}
+	a.UID, a.GID = parseOwner(info.Meta[metaUID], a.UID), parseOwner(info.Meta[metaGID], a.GID)
 	if t, ok := mtime.Parse(info.Meta[mtime.Key]); ok && !(d.serverTime && !info.LastModified.IsZero()) {
 		a.Mtime = t
 	}
 	a.Atime, a.Ctime = a.Mtime, info.LastModified
 	return a
+}
+
+// parseOwner reads the number of a user or group. The greatest one means nobody to the
+// kernel, which would not even let such a file be removed.
+func parseOwner(s string, otherwise uint32) uint32 {
+	if v, err := strconv.ParseUint(s, 10, 32); err == nil && v < math.MaxUint32 {
+		return uint32(v)
+	}
+	return otherwise
 }
 
 // withMode applies a mode from metadata. A marker stays a folder, an object never becomes

@@ -230,13 +230,14 @@ func (m *mounted) close(ctx context.Context) error {
 // fuseOptions says how a mounted file system is shown.
 func (m *mounted) fuseOptions(name string, o *mountOptions) fusefs.Options {
 	return fusefs.Options{
-		FS:         m.fs,
-		Name:       name,
-		AllowOther: o.allowOther,
-		ReadOnly:   o.readOnly,
-		Root:       vfs.Caller{UID: o.uid, GID: o.gid},
-		Timeout:    o.attrTimeout,
-		Memory:     max(16<<20, int(o.memory)/requestShare),
-		Log:        m.log,
+		FS:            m.fs,
+		Name:          name,
+		AllowOther:    o.allowOther,
+		ReadOnly:      o.readOnly,
+		Root:          vfs.Caller{UID: o.uid, GID: o.gid},
+		Timeout:       o.attrTimeout,
+		AbsentTimeout: min(o.attrTimeout, o.dirCacheTime),
+		Memory:        max(16<<20, int(o.memory)/requestShare),
+		Log:           m.log,
 	}
 }

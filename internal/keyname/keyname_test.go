@@ -9,13 +9,22 @@ import (
 // join undoes Path with Parse alone.
 func join(t *testing.T, names []string) string {
 	t.Helper()
-	var key, held string
+	key, _, ok := keyOf(names)
+	if !ok {
+		t.Fatalf("Parse refuses what Path returned in %q", names)
+	}
+	return key
+}
+
+// keyOf reads a path as a file system does, name by name; ok is false where there is none.
+func keyOf(names []string) (key string, last Form, ok bool) {
+	var held string
 	for i, name := range names {
 		piece, form, ok := Parse(held, name)
-		if !ok {
-			t.Fatalf("Parse(%q, %q) refuses what Path returned in %q", held, name, names)
+		if !ok || form == File && i < len(names)-1 {
+			return "", Plain, false
 		}
-		key += piece
+		key, last = key+piece, form
 		switch {
 		case form == Part:
 			held += piece
@@ -23,7 +32,7 @@ func join(t *testing.T, names []string) string {
 			key, held = key+"/", ""
 		}
 	}
-	return key
+	return key, last, true
 }
 
 func TestPath(t *testing.T) {
@@ -82,6 +91,26 @@ func FuzzBijection(f *testing.F) {
 		}
 		if got := join(t, names); got != key {
 			t.Fatalf("key %q becomes %q, which is key %q", key, names, got)
+		}
+	})
+}
+
+// FuzzPaths is FuzzBijection from the other side: a path that leads to a key is the one
+// that the key is shown under, and no other path leads there.
+func FuzzPaths(f *testing.F) {
+	long := strings.Repeat("l", 100)
+	for _, p := range []string{"a/b", "a/%s3-empty/b", "%s3-dot/%s3-dotdot", "%s3-raw-%s3-x", "%s3-hex-6100", "d/%s3-empty",
+		"%s3-part-t" + long + "/" + strings.Repeat("r", 156), "%s3-part-t" + long + "/short", "%s3-file-x", "%s3-file-x/y"} {
+		f.Add(p)
+	}
+	f.Fuzz(func(t *testing.T, path string) {
+		names := strings.Split(path, "/")
+		key, last, ok := keyOf(names)
+		if !ok || last == Part || len(key) > MaxKey {
+			return
+		}
+		if again := Path(key, last == File); !slices.Equal(again, names) {
+			t.Fatalf("the path %q leads to the key %q, which is shown as %q", names, key, again)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -61,6 +62,62 @@ func TestKeysThatAreNoNames(t *testing.T) {
 		t.Errorf("the removed odd key: %v", err)
 	}
 	same(t, "the folder beside it", read(t, m.Dir+"/clash/inside"), "content of clash/inside")
+}
+
+func TestEachOddKeyIsOpenedRenamedAndRemoved(t *testing.T) {
+	semantics.Claim(t,
+		"A marker that holds data is shown inside its folder as the file %s3-empty.",
+		"Two keys that differ in nothing but the form of Unicode (é as one character or as two) are two files.")
+	m, b := newMount(t, pool.Embedded(t))
+	long := strings.Repeat("long", 80)
+	odd := map[string]string{ // the path that each key is shown under
+		"a//b":          "a/%s3-empty/b",
+		"a///b":         "a/%s3-empty/%s3-empty/b",
+		"/lead":         "%s3-empty/lead",
+		"./x":           "%s3-dot/x",
+		"up/../y":       "up/%s3-dotdot/y",
+		"end/..":        "end/%s3-dotdot",
+		"clash":         "%s3-file-clash",
+		"data/":         "data/%s3-empty",
+		long:            "%s3-part-t" + long[:100] + "/" + long[100:],
+		"%s3-empty":     "%s3-raw-%s3-empty",
+		"new\nline\x01": "new\nline\x01",
+		"tab\t\x7f":     "tab\t\x7f",
+		"caf\u00e9":     "caf\u00e9",
+		"cafe\u0301":    "cafe\u0301",
+		" ":             " ",
+		"*?[a]\\\"'<>|": "*?[a]\\\"'<>|",
+	}
+	put(t, b, "clash/inside", "inside", nil)
+	for key := range odd {
+		put(t, b, key, "content of "+key, nil)
+	}
+	before := len(keys(t, b))
+	for key, path := range odd {
+		f, err := os.OpenFile(m.Dir+"/"+path, os.O_RDWR, 0)
+		must(t, err)
+		_, err = f.WriteAt([]byte("CONTENT"), 0)
+		must(t, err)
+		must(t, f.Close())
+		same(t, "after an edit of "+path, get(t, b, key), "CONTENT of "+key)
+		must(t, os.Rename(m.Dir+"/"+path, m.Dir+"/tame"))
+		same(t, "renamed away from "+path, get(t, b, "tame"), "CONTENT of "+key)
+		if _, err := b.Head(context.Background(), key); !object.Is(err, object.KindNotFound) && !strings.HasSuffix(key, "/") {
+			t.Errorf("the old key %q: %v", key, err)
+		}
+		must(t, os.Remove(m.Dir+"/tame"))
+		if key != "clash" && key != "data/" { // those are no names that can be made
+			if dir := filepath.Dir(m.Dir + "/" + path); len(key) < 256 {
+				must(t, os.MkdirAll(dir, 0o755))
+				write(t, m.Dir+"/"+path, "again")
+				same(t, "made again under "+path, get(t, b, key), "again")
+				must(t, os.Remove(m.Dir+"/"+path))
+			}
+		}
+	}
+	if left := len(keys(t, b)); left > before {
+		t.Errorf("%d keys are left of %d: %q", left, before, keys(t, b))
+	}
 }
 
 // walk reads all files below a folder and returns the set of their contents.
