@@ -67,7 +67,7 @@ type FS struct {
 
 	ns    sync.RWMutex // names against a folder's rename, see doc.go
 	heads singleflight.Group
-	lists singleflight.Group // by folder
+	lists singleflight.Group // by Inode.flight, or the prefix of what was not entered yet
 	reads chan struct{}      // bounds the files that are fetched ahead
 
 	ctx    context.Context // ends with Close: background requests run on it
@@ -89,6 +89,7 @@ type FS struct {
 		listed   int // entries in cached listings
 		listings listingLRU
 		foreseen foreseen
+		first    *firstPage // of the large folder that was looked into last
 		walks    []*walk
 		absent   absentNames
 		changes  changes

@@ -88,20 +88,23 @@ var errOvertaken = errors.New("overtaken")
 
 func (fs *FS) findOnce(ctx context.Context, p *Inode, name string, a attributes) (*Inode, error) {
 	s := fs.findCached(p, name)
+	var err error
+	if s.how == isUnknown {
+		if s.found, err = fs.findRemote(ctx, p, name); err != nil {
+			return nil, fs.vanished(p, name, s, err)
+		}
+		s.how = isListed
+	}
 	if s.how == isListed && s.found.dir && s.found.hasMarker == markerUnknown && !fs.o.ServerModTime {
-		fs.foresee(ctx, p, name, fs.keyOf(p)+s.found.piece+"/")
-		s = fs.findCached(p, name)
+		if s, err = fs.findMarker(ctx, p, name, s); err != nil {
+			return nil, err
+		}
 	}
 	switch s.how {
 	case isAbsent:
 		return nil, object.Errorf(object.KindNotFound, "lookup", fs.keyOf(p)+name, "")
 	case isHere:
 		return s.n, nil
-	case isUnknown:
-		var err error
-		if s.found, err = fs.findRemote(ctx, p, name); err != nil {
-			return nil, fs.vanished(p, name, s, err)
-		}
 	}
 	s.found.info = fs.newest(s.found.info)
 	if s.found.info.Key != "" {

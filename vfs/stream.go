@@ -130,6 +130,7 @@ type lister struct {
 	fs    *FS
 	namer namer
 	query object.Query
+	page  object.Page // the last one
 	out   []listed
 	done  bool
 }
@@ -151,7 +152,7 @@ func (l *lister) next(ctx context.Context) ([]listed, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
-	l.out = l.out[:0]
+	l.page, l.out = page, l.out[:0]
 	l.namer.page(page)
 	l.query.Token = page.Next
 	if page.Next == "" {
@@ -187,6 +188,12 @@ func (fs *FS) newPageLister(n *Inode, prefix, held string) *pageLister {
 			defer fs.tree.Unlock()
 			return asked{fs.now(), n.t.gen}
 		}})
+	fs.tree.Lock()
+	first, gen := fs.takeFirstLocked(prefix), n.t.gen
+	fs.tree.Unlock()
+	if first != nil && held == "" {
+		l.pages.Begin(first.page, asked{first.stamp.at, gen})
+	}
 	return l
 }
 

@@ -12,13 +12,13 @@ import (
 
 // loadTogether is loadListing, once for all who want it at the same time.
 func (fs *FS) loadTogether(ctx context.Context, p *Inode) error {
-	return fs.listOnce(ctx, p, func() error { return fs.loadListing(fs.ctx, p) })
+	return fs.listOnce(ctx, p.flight(), fs.keyOf(p), func() error { return fs.loadListing(fs.ctx, p) })
 }
 
 // listTogether is listFrom, once for all whose name the same page shows.
 func (fs *FS) listTogether(ctx context.Context, p *Inode, name string) (f found, ok bool, err error) {
 	mine := false
-	err = fs.listOnce(ctx, p, func() (err error) {
+	err = fs.listOnce(ctx, p.flight(), fs.keyOf(p), func() (err error) {
 		mine = true
 		f, ok, err = fs.listFrom(fs.ctx, p, name)
 		return err
@@ -39,13 +39,16 @@ func (fs *FS) listTogether(ctx context.Context, p *Inode, name string) (f found,
 	return fs.listFrom(ctx, p, name)
 }
 
-// listOnce runs list unless it runs already for the folder, and waits for its end.
-func (fs *FS) listOnce(ctx context.Context, p *Inode, list func() error) error {
-	ch := fs.lists.DoChan(strconv.FormatUint(uint64(p.id), 10), func() (any, error) { return nil, list() })
+// flight names the listing of a folder's content. It differs from all prefixes.
+func (n *Inode) flight() string { return strconv.FormatUint(uint64(n.id), 10) }
+
+// listOnce runs list unless it runs already for the flight, and waits for its end.
+func (fs *FS) listOnce(ctx context.Context, flight, prefix string, list func() error) error {
+	ch := fs.lists.DoChan(flight, func() (any, error) { return nil, list() })
 	select {
 	case r := <-ch:
 		return r.Err
 	case <-ctx.Done():
-		return object.Errorf(object.KindOf(ctx.Err()), "list", fs.keyOf(p), "%w", ctx.Err())
+		return object.Errorf(object.KindOf(ctx.Err()), "list", prefix, "%w", ctx.Err())
 	}
 }

@@ -220,8 +220,7 @@ func (w *walk) found(all []*building, pos string, last bool) {
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
 	for _, b := range all {
-		at := fs.tree.changes.place(b.prefix)
-		if b.stamp.folders[at] != fs.tree.changes.folders[at] || b.stamp.renames != fs.tree.renames {
+		if !b.stamp.currentLocked(fs, b.prefix) {
 			continue
 		}
 		l := b.listing()

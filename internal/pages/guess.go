@@ -14,14 +14,25 @@ const (
 	maxGuesses = 64
 )
 
-// guesses says where, behind the last of names and before end, there may be more, about
-// least names from one to the next. names are a page's, in order, without the prefix.
-func guesses(names []string, end string, least int) (all []string) {
+// guess is a text that a listing may be cut at.
+type guess struct {
+	at    string // keys up to here are before the cut
+	level string // what the guesses beside it begin with
+}
+
+// guesses says where, behind the last of names and before end, a listing may be cut into
+// parts that have about least names each. names are a page's, in order, without the prefix.
+//
+// A cut is the greatest name that the others let expect of its part: f1999 rather than f2.
+// Whoever lists the part before then sees its end in the last name, and need not ask whether
+// there is more.
+func guesses(names []string, end string, least int) (all []guess) {
 	if len(names) < worthwhile {
 		return nil
 	}
 	last := names[len(names)-1]
-	seen := classOf(names)
+	before := last
+	seen, varies := classOf(names)
 	for pos := len(last) - 1; pos >= 0 && len(all) < maxGuesses; pos-- {
 		group, distinct, own := density(names, last, pos)
 		each := group / max(1, distinct)
@@ -32,53 +43,49 @@ func guesses(names []string, end string, least int) (all []string) {
 		step := (least + each - 1) / each
 		here := seen
 		here.add(last[pos])
-		for i, c := range here.bytes() {
+		bytes := here.bytes()
+		for i, c := range bytes {
 			if c <= last[pos] || i%step != 0 {
 				continue
-			}
-			g := last[:pos] + string(c)
-			if end != "" && g >= end {
-				break
 			}
 			if first && step == 1 {
 				first = false
 				continue
 			}
-			if utf8.ValidString(g) {
-				all = append(all, g)
+			prev := last[pos] // or the byte before c, if that is behind it
+			if i > 0 {
+				prev = max(prev, bytes[i-1])
+			}
+			g := last[:pos] + string([]byte{prev}) + greatest(last[pos+1:], seen, varies-pos-1)
+			if g <= before || strings.Contains(last[pos:], "/") { // what is in another folder is not known
+				g = last[:pos] + string([]byte{c})
+			}
+			if end != "" && g >= end {
+				break
+			}
+			if g > before && utf8.ValidString(g) {
+				all = append(all, guess{g, last[:pos]})
+				before = g
 			}
 		}
 	}
 	return all[:min(len(all), maxGuesses)]
 }
 
-// spent reports whether the last of names is the greatest before end that the others let
-// expect: 0999 before 1.
-func spent(names []string, end string) bool {
-	last := names[len(names)-1]
-	all := classOf(names).bytes()
-	at := commonLen(last, end)
+// greatest returns the greatest text that the first n bytes of s let expect, with the rest
+// of s.
+func greatest(s string, k class, n int) string {
+	all := k.bytes()
 	if len(all) == 0 {
-		return false
+		return s
 	}
-	for i := at + 1; i < len(last); i++ {
-		c := last[i]
-		if !slices.Contains(all, c) {
-			return i > at+1
-		}
-		if c != all[len(all)-1] {
-			return false
+	b := []byte(s)
+	for i := range min(n, len(b)) {
+		if slices.Contains(all, b[i]) {
+			b[i] = all[len(all)-1]
 		}
 	}
-	return at+1 < len(last)
-}
-
-func commonLen(a, b string) int {
-	n := 0
-	for n < len(a) && n < len(b) && a[n] == b[n] {
-		n++
-	}
-	return n
+	return string(b)
 }
 
 // density counts the names that agree with last before pos, how many different bytes they
@@ -119,25 +126,35 @@ func (k *class) add(c byte) {
 	}
 }
 
-// classOf looks at the bytes at which names differ from the first of them.
-func classOf(names []string) (k class) {
+// classOf looks at the bytes at which names differ from the first of them. The last of
+// these is before n.
+func classOf(names []string) (k class, n int) {
 	first := names[0]
 	varies := make([]bool, len(first))
-	for _, n := range names {
-		for i := range min(len(n), len(first)) {
-			if n[i] != first[i] {
+	for _, name := range names {
+		for i := range min(len(name), len(first)) {
+			if name[i] != first[i] {
 				varies[i] = true
 			}
 		}
 	}
-	for _, n := range names {
-		for i := range min(len(n), len(first)) {
+	for _, name := range names {
+		for i := range min(len(name), len(first)) {
 			if varies[i] {
-				k.add(n[i])
+				k.add(name[i])
 			}
 		}
 	}
-	return k
+	return k, 1 + lastIndex(varies)
+}
+
+func lastIndex(set []bool) int {
+	for i := len(set) - 1; i >= 0; i-- {
+		if set[i] {
+			return i
+		}
+	}
+	return -1
 }
 
 // bytes returns the bytes that the class stands for, in order: a digit for all digits,

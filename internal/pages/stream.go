@@ -53,7 +53,6 @@ type Stream[S any] struct {
 type segment[S any] struct {
 	after, end string // keys up to after are known; end is empty for the last one
 	token      string // continues at after; empty: by after itself
-	spent      bool   // by the last name there is nothing more: one key is asked for
 	kind       *kind  // nil: it is there
 	pages      []Page[S]
 	busy, done bool
@@ -80,6 +79,14 @@ func New[S any](o Options[S]) *Stream[S] {
 	s.mu.kinds = map[string]*kind{}
 	s.mu.changed = make(chan struct{})
 	return s
+}
+
+// Begin gives the stream its first page, which was asked for already, from Options.After
+// on. Before the first Next.
+func (s *Stream[S]) Begin(page object.Page, stamp S) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deliverLocked(s.mu.segments[0], page, stamp)
 }
 
 // Close ends all requests and waits for them. Next fails afterwards.
@@ -200,9 +207,6 @@ func (s *Stream[S]) beginLocked(seg *segment[S]) {
 		seg.kind.busy++
 	}
 	q := object.Query{Prefix: s.o.Prefix, Delimiter: s.o.Delimiter, After: seg.after, Token: seg.token}
-	if seg.spent {
-		q.Max = 1
-	}
 	s.wg.Go(func() {
 		stamp := s.o.Stamp()
 		page, err := s.o.List(s.ctx, q)
@@ -257,7 +261,6 @@ func (s *Stream[S]) deliverLocked(seg *segment[S], page object.Page, stamp S) {
 			to.after, to.token = last, page.Next
 		}
 	}
-	seg.spent = false
 	if !seg.done {
 		s.splitLocked(at, page)
 	}
@@ -304,8 +307,7 @@ const far = 8
 func (s *Stream[S]) splitLocked(at int, page object.Page) {
 	seg, names := s.mu.segments[at], s.names(page)
 	end := strings.TrimPrefix(seg.end, s.o.Prefix)
-	seg.spent = end != "" && spent(names, end)
-	if seg.spent || len(s.mu.segments) >= maxSegments {
+	if len(s.mu.segments) >= maxSegments {
 		return
 	}
 	least := worthwhile
@@ -313,15 +315,17 @@ func (s *Stream[S]) splitLocked(at int, page object.Page) {
 		least = 3 * 1000
 	}
 	var more []*segment[S]
+	suffix := "" // of what is like the last name
+	if n := len(page.Prefixes); n > 0 && page.Prefixes[n-1] == lastOf(page) {
+		suffix = s.o.Delimiter
+	}
 	for _, g := range guesses(names, end, least) {
-		after := s.o.Prefix + g
-		which := after[:len(after)-1]
-		k := s.mu.kinds[which]
+		k := s.mu.kinds[g.level]
 		if k == nil {
 			k = &kind{}
-			s.mu.kinds[which] = k
+			s.mu.kinds[g.level] = k
 		}
-		more = append(more, &segment[S]{after: after, kind: k})
+		more = append(more, &segment[S]{after: s.o.Prefix + g.at + suffix, kind: k})
 	}
 	if len(more) == 0 {
 		return

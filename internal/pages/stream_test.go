@@ -179,7 +179,7 @@ func TestAStreamIsTheListing(t *testing.T) {
 }
 
 func TestAStreamIsFasterThanItsRequestsInTurn(t *testing.T) {
-	for shape, most := range map[string]time.Duration{"decimal": 45, "hex": 45, "words": 45, "folders": 45, "unpadded": 45} {
+	for shape, most := range map[string]time.Duration{"decimal": 45, "hex": 45, "words": 45, "folders": 65, "unpadded": 45} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newStore(keysOf(shape, 100_000, 1), 1000)
 			s.latency = time.Second
@@ -190,7 +190,35 @@ func TestAStreamIsFasterThanItsRequestsInTurn(t *testing.T) {
 			if took > most*time.Second {
 				t.Errorf("%s: 100 pages took the time of %d requests", shape, took/time.Second)
 			}
+			if shape == "decimal" && s.count > 110 {
+				t.Errorf("%s: 100 pages took %d requests: the ends of the parts were not foreseen", shape, s.count)
+			}
 		})
+	}
+}
+
+func TestAStreamGoesOnFromAPageThatItIsGiven(t *testing.T) {
+	for shape := range shapes {
+		for _, delimiter := range []string{"", "/"} {
+			s := newStore(keysOf(shape, 5000, 1), 1000)
+			want, requests := s.sequential("d/", delimiter)
+			page, err := s.list(t.Context(), object.Query{Prefix: "d/", Delimiter: delimiter})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.count = 0
+			st := s.stream("d/", delimiter)
+			st.Begin(page, 7)
+			if !st.Ready() {
+				t.Error("not ready with a page")
+			}
+			if got := read(t, st); !slices.Equal(got, want) {
+				t.Errorf("%s, delimiter %q: %d names, want %d", shape, delimiter, len(got), len(want))
+			}
+			if requests == 1 && s.count > 0 {
+				t.Errorf("%s, delimiter %q: %d requests after the only page", shape, delimiter, s.count)
+			}
+		}
 	}
 }
 
