@@ -458,3 +458,12 @@ func (j *Journal) Close() error {
 	j.mu.segments = nil
 	return err
 }
+
+// Extent tells where the log ends: the last file, up to which of its bytes it is durable, and
+// where its last record ends.
+func (j *Journal) Extent() (path string, synced, end int64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	s := j.lastLocked()
+	return s.path, s.synced, s.end
+}

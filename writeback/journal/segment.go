@@ -136,7 +136,7 @@ func readSegment(dir string, number uint64, last bool, each func(*Record, []byte
 	s.salt = binary.LittleEndian.Uint64(b[8:])
 	s.end = segmentHeader
 	for {
-		f, state := parseFrame(b[s.end:], s.salt)
+		f, state := parseFrame(b[min(s.end, s.size):], s.salt)
 		if state == frameWhole {
 			r := &Record{seg: s, off: s.end, head: len(f.head), data: len(f.data)}
 			s.live[r] = struct{}{}

@@ -103,18 +103,24 @@ func (o *Overlay) promise(p *op, under object.ID, c object.Condition, data []byt
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	v := p.v
-	if v.baseEnd > 0 {
+	if v.baseEnd > 0 || v.copied {
 		if err := o.restOnLocked(v, under); err != nil {
 			return nil, err
 		}
 	}
 	if err := o.conditionLocked(p, c); err != nil {
+		if v.base != nil {
+			o.unrefLocked(v.base)
+		}
 		return nil, err
 	}
 	o.mu.lastSeq++
-	p.seq = o.mu.lastSeq
+	p.seq, p.order = o.mu.lastSeq, o.mu.lastSeq
+	replaced, order := o.inheritLocked(p)
 	v.info.ETag = object.LocalETag(fmt.Sprintf("%s-%d", o.instance, p.seq))
-	rec, err := o.log.Append(encode(intentOf(p)), data)
+	in := intentOf(p)
+	in.Replaces, in.Order = replaced, order
+	rec, err := o.log.Append(encode(in), data)
 	if err != nil {
 		if v.base != nil {
 			o.unrefLocked(v.base)
@@ -161,10 +167,10 @@ func (o *Overlay) conditionLocked(p *op, c object.Condition) error {
 		return fail()
 	case c.IfAbsent || c.IfMatch == "":
 		p.cond.IfAbsent = c.IfAbsent
-	case e != nil && (e.info == nil || e.info.ETag != c.IfMatch):
-		return fail()
+	case e != nil && e.info != nil && o.isLocked(e.info.ETag, c.IfMatch):
+		p.after = o.mu.versions[e.info.ETag]
 	case e != nil:
-		p.after = o.mu.versions[c.IfMatch]
+		return fail()
 	case object.ID{ETag: c.IfMatch}.Local():
 		info, ok := o.mu.aliases.Get(c.IfMatch)
 		if !ok {
@@ -231,24 +237,40 @@ func (o *Overlay) deleteSome(ctx context.Context, keys []string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	in := intent{Op: opNames[opDelete], Seq: o.mu.lastSeq + 1, Time: o.Clock()}
-	for _, key := range keys {
+	for i, key := range keys {
 		in.Keys = append(in.Keys, []byte(key))
+		seq := in.Seq + uint64(i)
+		replaced, _ := o.replacedLocked(&op{kind: opDelete, seq: seq, order: seq, key: key})
+		for _, q := range replaced {
+			in.Replaces = append(in.Replaces, q.seq)
+		}
 	}
 	rec, err := o.log.Append(encode(in), nil)
 	if err != nil {
 		return localError("delete", keys[0], err)
 	}
-	o.deleteLocked(in, rec)
-	return nil
+	return o.deleteLocked(in, rec)
 }
 
-func (o *Overlay) deleteLocked(in intent, rec *journal.Record) {
+func (o *Overlay) deleteLocked(in intent, rec *journal.Record) error {
 	r := &shared{rec: rec, uses: len(in.Keys)}
+	d := doneRecord{Op: "done"}
 	for i, key := range in.Keys {
-		seq := in.Seq + uint64(i)
-		o.mu.lastSeq = max(o.mu.lastSeq, seq)
-		o.addLocked(&op{kind: opDelete, seq: seq, key: string(key), rec: r, since: in.Time})
+		p := &op{kind: opDelete, seq: in.Seq + uint64(i), key: string(key), rec: r, since: in.Time}
+		p.order, o.mu.lastSeq = p.seq, p.seq
+		if !o.addLocked(p) {
+			d.Seqs = append(d.Seqs, p.seq)
+		}
 	}
+	if len(d.Seqs) == 0 {
+		return nil
+	}
+	done, err := o.log.Append(encode(d), nil)
+	if err != nil {
+		return localError("delete", string(in.Keys[0]), err)
+	}
+	o.releaseRecord(done)
+	return nil
 }
 
 // admit waits until n more operations may be pending.
@@ -277,4 +299,14 @@ func (o *Overlay) admit(ctx context.Context, key string, n int) error {
 			return object.Errorf(object.KindNoSpace, "promise", key, "%d changes wait for the store", pending)
 		}
 	}
+}
+
+// isLocked reports whether an ETag is that of a pending version, or what that has just become
+// in the store.
+func (o *Overlay) isLocked(local, etag string) bool {
+	if local == etag {
+		return true
+	}
+	v := o.mu.versions[local]
+	return v != nil && v.stands && v.remote.ETag == etag
 }

@@ -57,14 +57,14 @@ func (o *Overlay) promised(key string) (info object.Info, src object.ID, ok bool
 		info.Meta = info.Meta.Clone()
 		return info, src, true, nil
 	}
-	for v.base != nil && !v.stands {
+	for v.base != nil && (!v.stands || v.kept) {
 		v = v.base
 		if v.info.Meta != nil {
 			info.Meta, info.ContentType = v.info.Meta.Clone(), v.info.ContentType
 			return info, src, true, nil
 		}
 	}
-	if v.stands {
+	if v.stands && !v.kept {
 		return info, v.remote.ID(), true, nil
 	}
 	return info, v.baseID, true, nil
@@ -78,7 +78,7 @@ func (o *Overlay) Get(ctx context.Context, id object.ID, r object.Range) (io.Rea
 	o.mu.Lock()
 	v := o.mu.versions[id.ETag]
 	now, ok := o.mu.aliases.Get(id.ETag)
-	if v != nil && v.stands && v.own == nil {
+	if v != nil && v.stands && !v.kept {
 		now, ok, v = v.remote, true, nil
 	}
 	o.mu.Unlock()

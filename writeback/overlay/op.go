@@ -45,6 +45,9 @@ type op struct {
 	maybe []object.Info
 }
 
+// sentLocked reports whether the store may have executed an operation.
+func (p *op) sentLocked() bool { return p.running || p.tries > 0 || len(p.maybe) > 0 }
+
 // shared is a journal record of several operations.
 type shared struct {
 	rec  *journal.Record
@@ -81,10 +84,36 @@ func (o *Overlay) dropEntryLocked(e *entry) {
 	}
 }
 
-// addLocked puts a new operation behind all others, after leaving out what it makes
-// unneeded. It reports whether the operation is needed itself.
-func (o *Overlay) addLocked(p *op) (needed bool) {
+// addLocked takes an operation in, after leaving out what it makes unneeded. False: it is
+// unneeded itself, a delete of what is not there.
+func (o *Overlay) addLocked(p *op) bool {
+	p.changed = p.since
 	e := o.entryLocked(p.key)
+	replaced, order := o.replacedLocked(p)
+	if order != p.order {
+		p.order, p.since = order, replaced[len(replaced)-1].since
+	}
+	needed := len(replaced) == 0 || p.kind != opDelete
+	for _, last := range replaced {
+		// Where nothing is under the key, nothing needs to be deleted.
+		needed = needed || len(last.maybe) > 0 || !last.cond.IfAbsent || last.after != nil
+	}
+	o.putInLocked(p)
+	for _, last := range replaced {
+		o.removeLocked(e, last)
+	}
+	if !needed && len(e.ops) == 1 {
+		o.removeLocked(e, p)
+		o.dropEntryLocked(e)
+		return false
+	}
+	return true
+}
+
+// putInLocked puts an operation to the others.
+func (o *Overlay) putInLocked(p *op) {
+	e := o.entryLocked(p.key)
+	e.info = nil
 	if p.v != nil {
 		p.v.refs++
 		p.v.op = p
@@ -92,27 +121,14 @@ func (o *Overlay) addLocked(p *op) (needed bool) {
 		o.mu.bytes += p.v.own.bytes()
 		info := p.v.info
 		e.info = &info
-	} else {
-		e.info = nil
 	}
 	if p.after != nil {
 		p.after.refs++
-	}
-	p.order = p.seq
-	p.changed = p.since
-	needed = o.mergeLocked(e, p)
-	if !needed {
-		o.releaseOpLocked(p)
-		if len(e.ops) == 0 {
-			o.dropEntryLocked(e)
-		}
-		return false
 	}
 	e.ops = append(e.ops, p)
 	at, _ := slices.BinarySearchFunc(o.mu.ops, p, byOrder)
 	o.mu.ops = slices.Insert(o.mu.ops, at, p)
 	o.rouse()
-	return true
 }
 
 func byOrder(a, b *op) int {
@@ -133,52 +149,94 @@ func compare(a, b uint64) int {
 	return 0
 }
 
-// mergeLocked leaves the last operation of the key out, if p makes it unneeded and it was
-// never sent. False: p is unneeded, too.
-func (o *Overlay) mergeLocked(e *entry, p *op) (needed bool) {
-	for len(e.ops) > 0 {
-		last := e.ops[len(e.ops)-1]
-		if last.running || last.tries > 0 || last.kind == opDelete {
-			return true
+// replacedLocked returns the operations that p replaces, the last first, and where p is to
+// run then.
+func (o *Overlay) replacedLocked(p *op) (replaced []*op, order uint64) {
+	order = p.order
+	e := o.mu.entries[p.key]
+	if e == nil {
+		return nil, order
+	}
+	for _, last := range slices.Backward(e.ops) {
+		if last == p || !o.replacesLocked(p, last) {
+			break
 		}
-		if p.kind != opDelete && !o.mayReplaceLocked(p, last) {
-			return true
+		replaced = append(replaced, last)
+		if p.kind != opDelete && o.movesUpLocked(p, last) {
+			order = last.order
 		}
-		fresh := last.cond.IfAbsent && last.after == nil
-		p.maybe = append(p.maybe, last.maybe...)
-		maybe := len(last.maybe) > 0
-		if p.kind == opDelete {
-			o.removeLocked(e, last)
-			if fresh && !maybe && len(e.ops) == 0 {
-				return false
-			}
-			continue
+	}
+	return replaced, order
+}
+
+// inheritLocked gives a put or copy the conditions of the operations that it is about to
+// replace, and returns their numbers and
+// where it is to run: what they wanted under the key is what it finds there.
+func (o *Overlay) inheritLocked(p *op) (seqs []uint64, order uint64) {
+	replaced, order := o.replacedLocked(p)
+	for _, q := range replaced {
+		p.cond, p.after = q.cond, q.after
+		p.maybe = append(p.maybe, q.maybe...)
+		seqs = append(seqs, q.seq)
+	}
+	return seqs, order
+}
+
+// replacesLocked reports whether p makes the operation before it on its key unneeded, which
+// was never sent. A put or copy stands for an earlier one in its place, if it can run there,
+// else in its own, if nothing comes between that must not come before.
+func (o *Overlay) replacesLocked(p, last *op) bool {
+	if last.running || last.tries > 0 || last.kind == opDelete {
+		return false
+	}
+	root := last.v.rootLocked()
+	if root.Key != "" && o.neededLocked(last.v, p) {
+		return false // who needs it may have to read it from the store
+	}
+	if p.kind == opDelete || o.movesUpLocked(p, last) {
+		return true
+	}
+	for _, q := range o.mu.ops {
+		if q.order > last.order && q.order < p.order && (q.kind == opDelete || root.Key != "" && p.v.restsOn(q.key)) {
+			return false
 		}
-		if p.after != nil {
-			o.unrefLocked(p.after)
-		}
-		p.cond, p.after = last.cond, last.after
-		if p.after != nil {
-			p.after.refs++
-		}
-		if o.movesUpLocked(p, last) {
-			p.order = last.order
-			p.since = last.since
-		}
-		o.removeLocked(e, last)
 	}
 	return true
 }
 
-// mayReplaceLocked reports whether p may stand for an earlier put or copy of the key as
-// well: in its place, if p needs nothing that comes between them, else in its own, if no
-// delete comes between.
-func (o *Overlay) mayReplaceLocked(p, last *op) bool {
-	return o.movesUpLocked(p, last) || !o.deletesBetweenLocked(last.order, p.order)
+// restsOn reports whether a version beneath v is, or will be, under a key.
+func (v *version) restsOn(key string) bool {
+	for ; v != nil; v = v.base {
+		if v.baseID.Key == key || v.base != nil && v.base.info.Key == key {
+			return true
+		}
+	}
+	return false
 }
 
-// movesUpLocked reports whether p can run in the place of an earlier operation.
+// neededLocked reports whether an operation other than p and its own rests on a version.
+func (o *Overlay) neededLocked(v *version, p *op) bool {
+	for _, q := range o.mu.ops {
+		if q == p || q.v == nil || q.v == v {
+			continue
+		}
+		for w := q.v.base; w != nil; w = w.base {
+			if w == v {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// movesUpLocked reports whether p can run in the place of an earlier operation: nothing that
+// it reads is made, and nothing that it destroys is read, in between.
 func (o *Overlay) movesUpLocked(p, last *op) bool {
+	for _, q := range o.mu.ops {
+		if q.v != nil && q.order > last.order && q.order < p.order && q.v.rootLocked().Key == p.key {
+			return false
+		}
+	}
 	for v := p.v; v != nil && !v.stands && v.baseEnd > 0; v = v.base {
 		if v.base == nil {
 			return v.baseID.Key == p.key // nobody else may change it
@@ -188,15 +246,6 @@ func (o *Overlay) movesUpLocked(p, last *op) bool {
 		}
 	}
 	return true
-}
-
-func (o *Overlay) deletesBetweenLocked(from, to uint64) bool {
-	for _, p := range o.mu.ops {
-		if p.kind == opDelete && p.order > from && p.order < to {
-			return true
-		}
-	}
-	return false
 }
 
 // removeLocked takes an operation out that needs not run, or has run.

@@ -66,6 +66,9 @@ type Options struct {
 	// Retry is the first pause after a failure; it doubles up to a hundred times that.
 	// Default 300 ms.
 	Retry time.Duration
+	// Settle is how long a read waits for an upload that has replaced what it reads, and whose
+	// answer is not there. Default 10 s.
+	Settle time.Duration
 	// Small is how many bytes of a version are kept in the journal; default 64 KiB.
 	Small int64
 	// SegmentSize is that of the journal.
@@ -83,6 +86,7 @@ func (o Options) withDefaults() Options {
 	def(&o.Patience, 2*time.Minute)
 	def(&o.Quiet, 100*time.Millisecond)
 	def(&o.Retry, 300*time.Millisecond)
+	def(&o.Settle, 10*time.Second)
 	if o.MaxOps == 0 {
 		o.MaxOps = 10_000
 	}
@@ -156,7 +160,7 @@ func Open(opts Options) (*Overlay, error) {
 	if err := os.MkdirAll(o.layerDir(), 0o700); err != nil {
 		return nil, localError("open journal", "", err)
 	}
-	r := &replay{o: o, ops: map[uint64]*replayed{}, done: map[uint64]*doneRecord{}}
+	r := &replay{o: o, ops: map[uint64]*replayed{}, done: map[uint64]*doneRecord{}, gone: map[uint64]bool{}, seqs: map[string]uint64{}}
 	log, err := journal.Open(journal.Options{Dir: o.journalDir(), SegmentSize: o.SegmentSize, Log: o.Log}, r.read)
 	var damage *journal.DamageError
 	if err != nil && !errors.As(err, &damage) {

@@ -31,8 +31,22 @@ type intent struct {
 	IfMatch  string `json:"if_match,omitempty"`
 	IfLocal  string `json:"if_local,omitempty"`
 
+	// Order is the number of an operation whose place this one takes; 0: of none.
+	Order uint64 `json:"order,omitempty"`
+	// Replaces are operations that will never be sent, because of this one.
+	Replaces []uint64 `json:"replaces,omitempty"`
+
+	// Maybe are versions that an earlier process may have stored in the place of this one.
+	Maybe []sent `json:"maybe,omitempty"`
+
 	// Keys of a delete have the numbers from Seq on.
 	Keys [][]byte `json:"keys,omitempty"`
+}
+
+// sent is what tells a version of ours in the store.
+type sent struct {
+	Size int64       `json:"size"`
+	Meta object.Meta `json:"meta"`
 }
 
 type place struct {
@@ -68,13 +82,18 @@ func intentOf(p *op) intent {
 	in := intent{Op: opNames[p.kind], Seq: p.seq, Time: p.since, Key: []byte(p.key), ETag: v.info.ETag, Size: v.info.Size,
 		Meta: v.info.Meta, NoMeta: v.info.Meta == nil, Type: v.info.ContentType, BaseEnd: v.baseEnd,
 		IfAbsent: p.cond.IfAbsent, IfMatch: p.cond.IfMatch}
+	for _, m := range p.maybe {
+		if m.Meta != nil {
+			in.Maybe = append(in.Maybe, sent{m.Size, m.Meta})
+		}
+	}
 	if p.after != nil {
 		in.IfLocal = p.after.info.ETag
 	}
 	switch {
 	case v.base != nil:
 		in.Base = &place{[]byte(v.base.info.Key), v.base.info.ETag}
-	case v.baseEnd > 0:
+	case v.baseEnd > 0 || v.copied:
 		in.Base = &place{[]byte(v.baseID.Key), v.baseID.ETag}
 	}
 	if v.own != nil {

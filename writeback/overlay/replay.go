@@ -22,6 +22,8 @@ type replay struct {
 	// again are records that came twice.
 	again []*journal.Record
 	held  []*version
+	gone  map[uint64]bool   // operations that others took the place of
+	seqs  map[string]uint64 // by ETag
 }
 
 type replayed struct {
@@ -42,6 +44,7 @@ func (r *replay) read(rec *journal.Record, head []byte) {
 			return
 		}
 		r.ops[in.Seq] = &replayed{in, rec}
+		r.seqs[in.ETag] = in.Seq
 		return
 	}
 	d := &doneRecord{}
@@ -74,6 +77,14 @@ func (r *replay) apply() error {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	for seq := range r.done { // also of operations whose records are gone
+		o.mu.lastSeq = max(o.mu.lastSeq, seq)
+	}
+	for _, e := range r.ops {
+		for _, seq := range e.in.Replaces {
+			r.gone[seq] = true
+		}
+	}
 	for _, seq := range slices.Sorted(maps.Keys(r.ops)) {
 		e := r.ops[seq]
 		o.mu.lastSeq = max(o.mu.lastSeq, seq)
@@ -110,7 +121,8 @@ func (r *replay) deleteLocked(e *replayed) {
 			continue
 		}
 		s.uses++
-		r.o.addLocked(&op{kind: opDelete, seq: seq, key: string(key), rec: s, since: e.in.Time})
+		p := &op{kind: opDelete, seq: seq, order: seq, key: string(key), rec: s, since: e.in.Time}
+		r.o.putInLocked(p)
 	}
 }
 
@@ -130,10 +142,7 @@ func (r *replay) passLocked(key string) {
 func (r *replay) putLocked(e *replayed) {
 	o, in := r.o, e.in
 	v := &version{rec: e.rec, baseEnd: in.BaseEnd, copied: in.Op == opNames[opCopy]}
-	v.info = object.Info{Key: string(in.Key), ETag: in.ETag, Size: in.Size, ContentType: in.Type, LastModified: in.Time, Meta: in.Meta}
-	if v.info.Meta == nil && !in.NoMeta {
-		v.info.Meta = object.Meta{}
-	}
+	v.info = infoOf(in)
 	if in.Base != nil {
 		v.baseID = object.ID{Key: string(in.Base.Key), ETag: in.Base.ETag}
 		if b := o.mu.versions[in.Base.ETag]; b != nil {
@@ -149,30 +158,67 @@ func (r *replay) putLocked(e *replayed) {
 		v.stands, v.remote = true, object.Info{Key: v.info.Key, ETag: d.ETag, Size: d.Size, LastModified: d.LastModified, Meta: v.info.Meta, ContentType: v.info.ContentType}
 		v.noted = d.rec
 		d.uses++
-		if v.base != nil {
-			o.unrefLocked(v.base)
-			v.base = nil
+		v.kept = true // as far as the disk has it
+		v.kept = r.layerLocked(v, in, false) && !v.baseID.Local() && v.localLocked()
+		if !v.kept {
+			o.shedLocked(v)
 		}
+		o.mu.versions[in.ETag] = v
 		o.mu.aliases.Add(in.ETag, v.remote)
 		r.passLocked(v.info.Key)
 		return
 	}
-	p := &op{kind: opPut, seq: in.Seq, key: v.info.Key, v: v, since: in.Time, cond: object.Condition{IfAbsent: in.IfAbsent, IfMatch: in.IfMatch}}
+	p := &op{kind: opPut, seq: in.Seq, order: in.Seq, key: v.info.Key, v: v, since: in.Time}
 	if v.copied {
 		p.kind = opCopy
 	}
-	if !r.layerLocked(v, in) {
+	if r.gone[in.Seq] {
+		r.layerLocked(v, in, false) // others may rest on it
 		return
 	}
-	if in.IfLocal != "" {
-		p.after = o.mu.versions[in.IfLocal]
+	if v.baseID.Local() {
+		r.o.Log.Error("what was written to a file is lost: the journal no longer has what it rests on; the store keeps the version before",
+			"op", "recover", "key", v.info.Key)
+		return
 	}
+	if !r.layerLocked(v, in, true) {
+		return
+	}
+	p.cond, p.after = r.conditionLocked(in)
 	p.maybe = []object.Info{v.info}
-	o.addLocked(p)
+	for _, m := range in.Maybe {
+		p.maybe = append(p.maybe, object.Info{Size: m.Size, Meta: m.Meta})
+	}
+	if in.Order != 0 {
+		p.order = in.Order
+	}
+	o.putInLocked(p)
 }
 
-// layerLocked finds the bytes of a version that is not stored. False: they are lost.
-func (r *replay) layerLocked(v *version, in intent) bool {
+// conditionLocked returns the condition of a put. That it replaces a version which others took
+// the place of meanwhile is that version's own condition.
+func (r *replay) conditionLocked(in intent) (c object.Condition, after *version) {
+	for in.IfLocal != "" {
+		seq, ok := r.seqs[in.IfLocal]
+		if !ok || !r.gone[seq] {
+			return c, r.o.mu.versions[in.IfLocal]
+		}
+		in = r.ops[seq].in
+	}
+	return object.Condition{IfAbsent: in.IfAbsent, IfMatch: in.IfMatch}, nil
+}
+
+func infoOf(in intent) object.Info {
+	info := object.Info{Key: string(in.Key), ETag: in.ETag, Size: in.Size, ContentType: in.Type, LastModified: in.Time, Meta: in.Meta}
+	if info.Meta == nil && !in.NoMeta {
+		info.Meta = object.Meta{}
+	}
+	return info
+}
+
+// layerLocked finds the bytes of a version that is not stored. False: they are lost, which
+// is worth a word if they are needed.
+func (r *replay) layerLocked(v *version, in intent, needed bool) bool {
 	if len(in.Ranges) == 0 {
 		return true
 	}
@@ -188,6 +234,11 @@ func (r *replay) layerLocked(v *version, in intent) bool {
 	st, err := os.Stat(v.own.path)
 	if err == nil && st.Size() < v.own.ranges[len(v.own.ranges)-1].End() {
 		err = object.Errorf(object.KindCorrupt, "open journal", v.info.Key, "%s has %d bytes", v.own.path, st.Size())
+	}
+	if err != nil && !needed {
+		delete(r.o.mu.versions, v.info.ETag)
+		v.own = nil
+		return false
 	}
 	if err != nil {
 		r.o.Log.Error("what was written to a file is lost: the disk of --cache-dir no longer has it; the store keeps the version before",

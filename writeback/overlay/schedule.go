@@ -104,7 +104,7 @@ func (l *look) freeLocked(p *op) bool {
 		}
 	}
 	for v := p.v; v.base != nil && !v.stands; v = v.base {
-		if v.base.op != p && l.waitsLocked(v.base.op) {
+		if b := v.base.op; l.waitsLocked(b) && b.order < p.order {
 			return false // whatever becomes of that decides how this is sent
 		}
 	}

@@ -17,7 +17,13 @@ const maxWhole = 16 << 20
 
 // run brings a put or copy to the store.
 func (o *Overlay) run(p *op) {
-	info, err := o.send(o.ctx, p)
+	// What p replaces may be what an operation has read that is over: a crash must not make
+	// that one needed again.
+	err := o.Sync(o.ctx)
+	var info object.Info
+	if err == nil {
+		info, err = o.send(o.ctx, p)
+	}
 	if err != nil && o.ctx.Err() != nil {
 		return // at the end; it stays pending
 	}
@@ -28,12 +34,12 @@ func (o *Overlay) run(p *op) {
 		o.failed(err, p)
 	} else {
 		o.stored(p, info)
+		o.empty()
 	}
 	o.mu.Lock()
 	o.mu.running--
 	o.mu.Unlock()
 	o.rouse()
-	o.empty()
 }
 
 // plan is how an operation is sent.
@@ -66,7 +72,10 @@ func (o *Overlay) plan(p *op) plan {
 func (o *Overlay) send(ctx context.Context, p *op) (object.Info, error) {
 	pl, v := o.plan(p), p.v
 	if pl.copyOf.Key != "" {
-		return o.Store.Copy(ctx, pl.copyOf, p.key, object.CopyOptions{Meta: v.info.Meta, ContentType: v.info.ContentType, Size: v.info.Size})
+		info, err := o.Store.Copy(ctx, pl.copyOf, p.key, object.CopyOptions{Meta: v.info.Meta, ContentType: v.info.ContentType, Size: v.info.Size})
+		if gone := object.Is(err, object.KindStale) || object.Is(err, object.KindNotFound); !gone || !pl.local {
+			return info, err
+		}
 	}
 	if pl.local && v.info.Size <= maxWhole {
 		body := io.NewSectionReader(readerAt{ctx, reader{o, v}}, 0, v.info.Size)
@@ -124,7 +133,7 @@ func (o *Overlay) rootOf(v *version) (root object.ID, size, end int64) {
 	defer o.mu.Unlock()
 	end = v.info.Size
 	for {
-		if v.stands {
+		if v.stands && !v.kept {
 			return v.remote.ID(), v.remote.Size, min(end, v.remote.Size)
 		}
 		end = min(end, v.baseEnd)
@@ -216,15 +225,10 @@ func (o *Overlay) stored(p *op, info object.Info) {
 	}
 	o.adopt(v, info.ID())
 	o.mu.Lock()
+	v.kept = v.refs > 1 && v.localLocked() // where that is known must not depend on when it is sent
 	v.stands, v.remote, v.noted = true, info, rec
-	if v.own != nil && v.own.path != "" {
-		o.mu.trash = append(o.mu.trash, v.own)
-		o.mu.bytes -= v.own.bytes()
-		v.own = nil
-	}
-	if v.base != nil {
-		o.unrefLocked(v.base)
-		v.base = nil
+	if !v.kept {
+		o.shedLocked(v)
 	}
 	o.mu.aliases.Add(v.info.ETag, info)
 	o.mu.lastDone = o.Clock()
@@ -243,6 +247,17 @@ func (o *Overlay) stored(p *op, info object.Info) {
 	if o.listener != nil {
 		o.listener.Stored(object.ID{Key: v.info.Key, ETag: v.info.ETag}, info)
 	}
+}
+
+// shedLocked gives back what the disk has of a version that the store has.
+func (o *Overlay) shedLocked(v *version) {
+	if v.own != nil && v.own.path != "" {
+		o.mu.trash = append(o.mu.trash, v.own)
+	}
+	o.mu.bytes -= v.own.bytes()
+	base := v.base
+	v.own, v.base = nil, nil
+	o.unrefLocked(base)
 }
 
 // adopt gives the cache what it would have to download otherwise.
@@ -331,13 +346,16 @@ func (o *Overlay) runDeletes(ops []*op) {
 	for i, p := range ops {
 		keys[i] = p.key
 	}
-	err := o.Store.DeleteMany(o.ctx, keys)
+	err := o.Sync(o.ctx) // as in run
+	if err == nil {
+		err = o.Store.DeleteMany(o.ctx, keys)
+	}
 	defer func() {
+		o.empty()
 		o.mu.Lock()
 		o.mu.deleting = false
 		o.mu.Unlock()
 		o.rouse()
-		o.empty()
 	}()
 	if err != nil && o.ctx.Err() != nil {
 		return

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
+	"time"
 
 	"github.com/s3mount/s3mount/object"
 	"github.com/s3mount/s3mount/writeback"
@@ -31,6 +32,7 @@ type version struct {
 	op     *op             // that brings it to the store; nil: none does any more
 	stands bool            // it is in the store, as
 	remote object.Info     //
+	kept   bool            // it stands, and is wholly here all the same, for those on top of it
 	noted  *journal.Record // that it is, as long as somebody needs to know
 	depth  int             // of local layers
 }
@@ -84,15 +86,12 @@ type source struct {
 func (v *version) sourceLocked(off int64) source {
 	limit := v.info.Size
 	for {
-		if v.stands && v.own == nil {
-			return source{remote: v.remote.ID(), size: v.remote.Size, until: limit}
-		}
 		in, until, at := v.own.run(off, limit)
 		limit = until
 		if in {
 			return source{layer: v.own, at: at, until: until}
 		}
-		if v.stands {
+		if v.stands && !v.kept {
 			return source{remote: v.remote.ID(), size: v.remote.Size, until: limit}
 		}
 		if off >= v.baseEnd {
@@ -110,9 +109,9 @@ func (v *version) sourceLocked(off int64) source {
 func (v *version) rootLocked() object.ID {
 	for {
 		switch {
-		case v.stands:
+		case v.stands && !v.kept:
 			return v.remote.ID()
-		case v.baseEnd == 0 || v.own.whole(v.baseEnd):
+		case v.baseEnd == 0 && !v.namelessLocked() || v.baseEnd > 0 && v.own.whole(v.baseEnd):
 			return object.ID{}
 		case v.base == nil:
 			return v.baseID
@@ -120,6 +119,9 @@ func (v *version) rootLocked() object.ID {
 		v = v.base
 	}
 }
+
+// namelessLocked reports whether only what a version was copied from tells its metadata.
+func (v *version) namelessLocked() bool { return v.copied && v.info.Meta == nil }
 
 // localLocked reports whether all bytes of a version are on the disk.
 func (v *version) localLocked() bool { return v.rootLocked() == object.ID{} }
@@ -146,17 +148,53 @@ func (r reader) readAt(ctx context.Context, p []byte, off int64) (n int, err err
 
 // readRun reads from off as far as one source goes.
 func (o *Overlay) readRun(ctx context.Context, v *version, p []byte, off int64) (int, error) {
-	for try := 1; ; try++ {
+	var late <-chan time.Time
+	for {
 		o.mu.Lock()
 		s := v.sourceLocked(off)
+		changed := o.mu.changed
 		o.mu.Unlock()
 		q := p[:min(int64(len(p)), s.until-off)]
 		n, err := o.readSource(ctx, s, q, off)
-		if err == nil || try == 3 || ctx.Err() != nil || n > 0 {
+		if err == nil || ctx.Err() != nil || n > 0 {
 			return n, err
 		}
-		// It may just have moved to the store, and the disk's copy be gone.
+		// It may have moved to the store, or be about to.
+		o.mu.Lock()
+		moved := v.sourceLocked(off) != s
+		replaced := o.replacedByLocked(s.remote.Key)
+		o.mu.Unlock()
+		if moved {
+			continue
+		}
+		if !replaced {
+			return n, err
+		}
+		if late == nil {
+			t := time.NewTimer(o.Settle)
+			defer t.Stop()
+			late = t.C
+		}
+		select {
+		case <-changed:
+		case <-late:
+			return n, err
+		case <-ctx.Done():
+			return n, err
+		}
 	}
+}
+
+// replacedByLocked reports whether a version of ours may be in the store under a key without
+// our knowing, and sees to it that it will be known soon.
+func (o *Overlay) replacedByLocked(key string) bool {
+	e := o.mu.entries[key]
+	if e == nil || key == "" || !e.ops[0].sentLocked() {
+		return false
+	}
+	e.ops[0].next = time.Time{}
+	o.rouse()
+	return true
 }
 
 func (o *Overlay) readSource(ctx context.Context, s source, p []byte, off int64) (int, error) {
