@@ -178,6 +178,7 @@ type bucketContent struct {
 func (c *bucketContent) Size() int64      { return c.f.Size }
 func (c *bucketContent) Unchanged() error { return nil }
 func (c *bucketContent) Close() error     { return nil }
+func (c *bucketContent) version() string  { return c.f.Info.ETag }
 
 func (c *bucketContent) Range(ctx context.Context, off, n int64) (io.ReadCloser, error) {
 	if n == 0 {

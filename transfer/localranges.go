@@ -33,10 +33,13 @@ func cut(size int64, streams int) int64 {
 
 // filling is a local file whose ranges come at the same time. Its sum is taken of what is
 // written, in order, right behind the bytes that come: nothing is read once more when all
-// are there.
+// are there. Where the source's ETag tells of parts, these are summed up instead, each as it
+// comes; only if that is not what the ETag says, the file is read once more.
 type filling struct {
 	w            *localWrite
 	size, length int64 // of the file, of its ranges but the last
+	// parts are summed up instead, where the source tells of them; nil: it does not.
+	parts *partSums
 
 	mu    sync.Mutex // guards what follows
 	more  *sync.Cond // something has come, or the context has ended
@@ -45,9 +48,27 @@ type filling struct {
 }
 
 func newFilling(w *localWrite, size, length int64) *filling {
-	f := &filling{w: w, size: size, length: length, came: make([]int64, (size+length-1)/length)}
+	f := &filling{w: w, size: size, length: length}
+	if v, ok := w.content.(versioned); ok {
+		f.alignTo(newPartSums(v.version(), size))
+	}
+	f.came = make([]int64, (size+f.length-1)/f.length)
 	f.more = sync.NewCond(&f.mu)
 	return f
+}
+
+// versioned is Content that knows its ETag; empty: it does not.
+type versioned interface{ version() string }
+
+// alignTo makes ranges of whole parts, and as many or fewer, unless they became much larger
+// by that.
+func (f *filling) alignTo(p *partSums) {
+	if p == nil {
+		return
+	}
+	if length := (f.length + p.size - 1) / p.size * p.size; length <= 2*f.length && length < f.size {
+		f.parts, f.length = p, length
+	}
 }
 
 func (f *filling) run(ctx context.Context) error {
@@ -58,20 +79,41 @@ func (f *filling) run(ctx context.Context) error {
 	stop := context.AfterFunc(gctx, func() { f.end(gctx.Err()) })
 	defer stop()
 	g.SetLimit(f.w.l.o.Streams + 1) // before the first Go: a limit that is set later is waited for
-	g.Go(func() error { return f.sum(gctx) })
+	if f.parts == nil {
+		g.Go(func() error { return f.sum(gctx) })
+	}
 	for i := range f.came {
 		if gctx.Err() != nil {
 			break
 		}
-		g.Go(func() error {
-			off := int64(i) * f.length
-			return f.w.copyRange(gctx, off, min(f.length, f.size-off), nil, func(n int) { f.add(i, n) })
-		})
+		g.Go(func() error { return f.fetch(gctx, i) })
 	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	return ctx.Err()
+	switch {
+	case ctx.Err() != nil || f.parts == nil:
+		return ctx.Err()
+	case f.parts.match():
+		return f.w.learnSum(ctx)
+	}
+	return f.sum(ctx) // the ETag is of another kind
+}
+
+// fetch brings the i-th range.
+func (f *filling) fetch(ctx context.Context, i int) error {
+	off := int64(i) * f.length
+	came := func(n int) { f.add(i, n) }
+	n := min(f.length, f.size-off)
+	if f.parts == nil {
+		return f.w.copyRange(ctx, off, n, nil, came)
+	}
+	sums := f.parts.at(off)
+	err := f.w.copyRange(ctx, off, n, sums, came)
+	if err == nil {
+		sums.close()
+	}
+	return err
 }
 
 // add tells that n more bytes of a range are in their place.
