@@ -49,7 +49,7 @@ func (g *globals) remoteConfig(ctx context.Context, place config.RemotePath, log
 	}
 	c, err := s3remote.FromRemote(remote.Get)
 	if err != nil {
-		return c, hinted(fmt.Errorf("remote %s: %w", remote.Name(), err), "correct it in the config file")
+		return c, hinted(fmt.Errorf("remote %s: %w", remote.Name(), err), "correct it in the config file, or in the flag or variable that sets it")
 	}
 	c.Log = log
 	return c, nil

@@ -65,12 +65,19 @@ func TestCopyInTheMountMovesNoData(t *testing.T) {
 
 func TestCopyOfRanges(t *testing.T) {
 	semantics.Claim(t, "copy_file_range of a whole file of 1 MiB or more into an empty one is done by the store, so that cp within a mount moves no data; the copy is in S3 when it returns. Other ranges are copied by the kernel through the mount.")
-	m, b := newMount(t, pool.MinIO(t))
+	for _, args := range [][]string{nil, {"--writeback"}} {
+		copyRanges(t, args...)
+	}
+}
+
+func copyRanges(t *testing.T, args ...string) {
+	m, b := newMount(t, pool.MinIO(t), args...)
 	data := []byte(strings.Repeat("0123456789abcdef", 3<<16))
 	write(t, m.Dir+"/src", string(data))
 	src, err := os.Open(m.Dir + "/src")
 	must(t, err)
 	defer src.Close()
+	want := map[string]string{}
 	for i, c := range []struct{ off, to, n int }{{0, 0, len(data)}, {5, 0, 1 << 20}, {0, 7, len(data)}, {100, 2 << 20, 1000}, {0, 0, 1 << 20}, {1 << 20, 3, len(data)}} {
 		name := fmt.Sprintf("dst%d", i)
 		dst, err := os.Create(m.Dir + "/" + name)
@@ -87,9 +94,16 @@ func TestCopyOfRanges(t *testing.T) {
 		_, err = dst.WriteAt([]byte("tail"), to)
 		must(t, err)
 		must(t, dst.Close())
-		want := bytes.Join([][]byte{make([]byte, c.to), data[c.off:min(c.off+c.n, len(data))], []byte("tail")}, nil)
-		if got := get(t, b, name); got != string(want) {
-			t.Errorf("%+v: the object has %d bytes, or others than the %d wanted", c, len(got), len(want))
+		want[name] = string(bytes.Join([][]byte{make([]byte, c.to), data[c.off:min(c.off+c.n, len(data))], []byte("tail")}, nil))
+		if got := read(t, m.Dir+"/"+name); got != want[name] {
+			t.Errorf("%+v: the file has %d bytes, or others than the %d wanted", c, len(got), len(want[name]))
+		}
+	}
+	src.Close()
+	m.Unmount()
+	for name, data := range want {
+		if got := get(t, b, name); got != data {
+			t.Errorf("%s: the object has %d bytes, or others than the %d wanted", name, len(got), len(data))
 		}
 	}
 }

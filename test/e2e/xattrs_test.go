@@ -19,46 +19,49 @@ import (
 
 func TestXattrsOfTheUser(t *testing.T) {
 	semantics.Claim(t, "Extended attributes user.* of files and folders are kept on the object in x-amz-meta-xattr, in s3fs's form, whatever bytes they hold; they survive an edit, a rename and a remount.")
-	eachServer(t, func(t *testing.T, s servers.Server) {
-		m, b := newMount(t, s)
-		every := make([]byte, 256)
-		for i := range every {
-			every[i] = byte(i)
+	eachServer(t, func(t *testing.T, s servers.Server) { keepsXattrs(t, s) })
+	t.Run("writeback", func(t *testing.T) { keepsXattrs(t, pool.MinIO(t), "--writeback") })
+}
+
+func keepsXattrs(t *testing.T, s servers.Server, args ...string) {
+	m, b := newMount(t, s, args...)
+	every := make([]byte, 256)
+	for i := range every {
+		every[i] = byte(i)
+	}
+	want := map[string]string{
+		"user.plain": "value", "user.empty": "", "user.Case": "upper", "user.case": "lower",
+		"user.bytes": string(every), "user.odd \"name\"{,:}\n\xff": "odd", "user.ümlaut": "ü",
+	}
+	write(t, m.Dir+"/f", "content")
+	must(t, os.Mkdir(m.Dir+"/d", 0o750))
+	write(t, m.Dir+"/d/inside", "x")
+	must(t, os.Mkdir(m.Dir+"/e", 0o755))
+	for _, path := range []string{"/f", "/d"} {
+		for name, value := range want {
+			must(t, unix.Setxattr(m.Dir+path, name, []byte(value), 0))
 		}
-		want := map[string]string{
-			"user.plain": "value", "user.empty": "", "user.Case": "upper", "user.case": "lower",
-			"user.bytes": string(every), "user.odd \"name\"{,:}\n\xff": "odd", "user.ümlaut": "ü",
-		}
-		write(t, m.Dir+"/f", "content")
-		must(t, os.Mkdir(m.Dir+"/d", 0o750))
-		write(t, m.Dir+"/d/inside", "x")
-		must(t, os.Mkdir(m.Dir+"/e", 0o755))
-		for _, path := range []string{"/f", "/d"} {
-			for name, value := range want {
-				must(t, unix.Setxattr(m.Dir+path, name, []byte(value), 0))
-			}
-			sameXattrs(t, path, m.Dir+path, want)
-		}
-		write(t, m.Dir+"/f", "edited")
-		must(t, os.Chmod(m.Dir+"/f", 0o640))
-		must(t, os.Chmod(m.Dir+"/d", 0o700))
-		must(t, os.Rename(m.Dir+"/f", m.Dir+"/g"))
-		must(t, os.Rename(m.Dir+"/d", m.Dir+"/e/d2"))
-		for _, path := range []string{"/g", "/e/d2"} {
-			sameXattrs(t, path+" after a rename", m.Dir+path, want)
-		}
-		must(t, unix.Removexattr(m.Dir+"/g", "user.plain"))
-		delete(want, "user.plain")
-		m.Remount(true)
-		sameXattrs(t, "after a remount", m.Dir+"/g", want)
-		same(t, "the content", get(t, b, "g"), "edited")
-		want["user.plain"] = "value"
-		sameXattrs(t, "the folder's after a remount", m.Dir+"/e/d2", want)
-		copied := m.Dir + "/copied"
-		sh(t, m.Dir, "cp", "-a", "g", "copied")
-		delete(want, "user.plain")
-		sameXattrs(t, "of a copy by cp -a", copied, want)
-	})
+		sameXattrs(t, path, m.Dir+path, want)
+	}
+	write(t, m.Dir+"/f", "edited")
+	must(t, os.Chmod(m.Dir+"/f", 0o640))
+	must(t, os.Chmod(m.Dir+"/d", 0o700))
+	must(t, os.Rename(m.Dir+"/f", m.Dir+"/g"))
+	must(t, os.Rename(m.Dir+"/d", m.Dir+"/e/d2"))
+	for _, path := range []string{"/g", "/e/d2"} {
+		sameXattrs(t, path+" after a rename", m.Dir+path, want)
+	}
+	must(t, unix.Removexattr(m.Dir+"/g", "user.plain"))
+	delete(want, "user.plain")
+	m.Remount(true)
+	sameXattrs(t, "after a remount", m.Dir+"/g", want)
+	same(t, "the content", get(t, b, "g"), "edited")
+	want["user.plain"] = "value"
+	sameXattrs(t, "the folder's after a remount", m.Dir+"/e/d2", want)
+	copied := m.Dir + "/copied"
+	sh(t, m.Dir, "cp", "-a", "g", "copied")
+	delete(want, "user.plain")
+	sameXattrs(t, "of a copy by cp -a", copied, want)
 }
 
 // sameXattrs compares all extended attributes of a path.
