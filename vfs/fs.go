@@ -91,11 +91,14 @@ type FS struct {
 		foreseen foreseen
 		first    *firstPage // of the large folder that was looked into last
 		walks    []*walk
-		absent   absentNames
-		changes  changes
-		trails   trails
-		queue    aheadQueue
-		renames  int // of folders
+		// absent are names in large folders that the store did not have when it was asked,
+		// beside those that a complete listing does not show.
+		absent    nameTimes
+		contested nameTimes // see contested.go
+		changes   changes
+		trails    trails
+		queue     aheadQueue
+		renames   int // of folders
 		// lingering are inodes whose file was passed through and may still be mapped.
 		lingering map[*Inode]struct{}
 		sweeping  bool // a goroutine looks after them
@@ -194,6 +197,7 @@ type inodeState struct {
 	pins     int               // operations under way
 	gone     bool              // no name leads here any more
 	removed  bool              // gone, and this mount took the name away: what is written may go nowhere
+	kept     bool              // gone or about to be, and may be opened all the same: see contested.go
 	leaving  bool              // about to be gone, by an operation that holds mu: who wants to open it waits
 
 	attr    Attr

@@ -108,9 +108,10 @@ func (fs *FS) openNode(ctx context.Context, n *Inode, id NodeID, write bool) (*H
 		n.awaitIdle() // until it has left, or stays
 		fs.tree.Lock()
 	}
-	if n.t.gone && (write || n.t.opens == 0) {
+	if n.t.gone && !n.t.kept && (write || n.t.opens == 0) {
 		// The kernel still knows a name that is gone or stands for another object. What
 		// is written here would go nowhere, silently: ESTALE makes it look again.
+		fs.contendLocked(n)
 		return nil, object.Errorf(object.KindStale, "open", n.keyLocked(), "the name was removed or replaced")
 	}
 	if err := n.refusePassedLocked(id, write); err != nil {

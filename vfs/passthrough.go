@@ -78,6 +78,7 @@ func (n *Inode) refusePassedLocked(id NodeID, write bool) error {
 	if id == 0 || id == n.t.node || passed && t.node == id && !write && t.currentLocked(n) {
 		return nil
 	}
+	n.fs.contendLocked(n)
 	return object.Errorf(object.KindStale, "open", n.keyLocked(), "the file is read past the mount under this number")
 }
 
@@ -131,7 +132,7 @@ func (fs *FS) pass(h *Handle, id NodeID) {
 		fs.tree.Unlock()
 		return
 	}
-	may := t == nil && fs.mayPassLocked(n, id)
+	may := t == nil && fs.mayPassLocked(n, id) && !fs.contestedLocked(n)
 	version, size := n.t.info.ID(), n.t.info.Size
 	fs.tree.Unlock()
 	if !may {

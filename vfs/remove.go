@@ -127,12 +127,16 @@ func (n *Inode) leave() (stay func()) {
 }
 
 // secure makes an inode's content independent of S3, if a handle needs it after its
-// object is gone. The caller holds n.mu.
+// object is gone, or may come to need it. The caller holds n.mu.
 func (n *Inode) secure(ctx context.Context) error {
 	fs := n.fs
 	fs.tree.Lock()
-	opens, staged := n.t.opens, n.t.staged
+	opens, staged, contested := n.t.opens, n.t.staged, fs.contestedLocked(n)
 	fs.tree.Unlock()
+	if contested && opens == 0 {
+		n.keep(ctx)
+		return nil
+	}
 	if opens == 0 && staged == nil {
 		return nil
 	}

@@ -93,10 +93,11 @@ func (fs *FS) expire(n *Inode) {
 func (n *Inode) settle(ctx context.Context) error {
 	fs := n.fs
 	fs.tree.Lock()
-	s, writers, opens, gone := n.t.staged, n.t.writers, n.t.opens, n.t.gone
+	s, writers, gone := n.t.staged, n.t.writers, n.t.gone
+	needed := n.t.opens > 0 || n.t.kept
 	fs.tree.Unlock()
 	switch {
-	case s == nil || writers > 0 || gone && opens > 0:
+	case s == nil || writers > 0 || gone && needed:
 	case gone:
 		n.unstage()
 		s.Discard()
