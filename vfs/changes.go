@@ -32,6 +32,15 @@ func (fs *FS) changedLocked(key string) {
 	}
 }
 
+// all counts a change of every key and every folder.
+func (c *changes) all() {
+	for _, counts := range []*changeCounts{&c.keys, &c.folders} {
+		for i := range counts {
+			counts[i]++
+		}
+	}
+}
+
 // folderOf returns the prefix of the folder that a key is in; a marker is in its own.
 func folderOf(key string) string { return key[:strings.LastIndexByte(key, '/')+1] }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/s3mount/s3mount/internal/keyname"
 	"github.com/s3mount/s3mount/objcache"
 	"github.com/s3mount/s3mount/object"
+	"github.com/s3mount/s3mount/vfs/treemove"
 	"github.com/s3mount/s3mount/writeback"
 )
 
@@ -43,8 +44,9 @@ type Options struct {
 	// MaxInodes is how many inodes the table holds before the kernel is asked to forget
 	// some; 0: any number. What is open or in use stays beyond.
 	MaxInodes int
-	// Parallel bounds the copies of a folder's rename; default 32.
-	Parallel int
+	// Mover renames folders; default one that keeps no record, so that a rename that the
+	// process does not survive stays as it is.
+	Mover *treemove.Mover
 	// Heads bounds the requests for attributes that run ahead; default 128.
 	Heads int
 	// ServerModTime shows the time of the upload as mtime, and asks for no attributes:
@@ -61,6 +63,7 @@ type FS struct {
 	def   defaults
 	log   *slog.Logger
 	store Store
+	mover *treemove.Mover
 	inval Invalidator
 	// passer has the kernel read local files; nil: nobody does.
 	passer Passer
@@ -117,9 +120,6 @@ func New(o Options) *FS {
 	if o.MaxListed == 0 {
 		o.MaxListed = 50_000
 	}
-	if o.Parallel == 0 {
-		o.Parallel = 32
-	}
 	if o.Heads == 0 {
 		o.Heads = 128
 	}
@@ -129,7 +129,10 @@ func New(o Options) *FS {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	fs := &FS{o: o, log: o.Log, store: o.Store, reads: make(chan struct{}, filesAtOnce),
+	if o.Mover == nil {
+		o.Mover = treemove.New(treemove.Options{Store: o.Store, Log: o.Log, Now: o.Now})
+	}
+	fs := &FS{o: o, log: o.Log, store: o.Store, mover: o.Mover, reads: make(chan struct{}, filesAtOnce),
 		def: defaults{uid: o.UID, gid: o.GID, fileMode: o.FileMode, dirMode: o.DirMode, serverTime: o.ServerModTime}}
 	fs.ctx, fs.cancel = context.WithCancel(context.Background())
 	fs.lasting, fs.giveUp = context.WithCancel(context.Background())

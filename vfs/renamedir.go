@@ -3,27 +3,20 @@ package vfs
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
-	"strings"
 	"sync"
 
-	"golang.org/x/sync/errgroup"
-
-	"github.com/s3mount/s3mount/internal/keyname"
 	"github.com/s3mount/s3mount/object"
+	"github.com/s3mount/s3mount/vfs/treemove"
 )
-
-// maxRenamed bounds the keys beneath a folder that one rename moves: they are held in
-// memory until all copies stand.
-const maxRenamed = 1_000_000
 
 // renameFolder moves a folder and all that is beneath it: every key is copied, in
 // parallel; then the table shows the new name; then the old keys are deleted. If a copy
-// fails, the copies that were made are deleted again and the folder is as it was. The
-// caller holds ns exclusively, so that no name changes meanwhile.
+// fails, the copies that were made are deleted again and the folder is as it was; treemove
+// says what becomes of it if the process dies. The caller holds ns exclusively, so that no
+// name changes meanwhile.
 func (fs *FS) renameFolder(ctx context.Context, r rename, newPrefix string) error {
-	empty, err := fs.mayReplace(ctx, r.target, newPrefix)
+	empty, marker, err := fs.mayReplace(ctx, r.target, newPrefix)
 	if err != nil {
 		return err
 	}
@@ -35,37 +28,39 @@ func (fs *FS) renameFolder(ctx context.Context, r rename, newPrefix string) erro
 		f.mu.Lock()
 		defer f.mu.Unlock()
 	}
-	t := &tree{fs: fs, oldPrefix: fs.keyOf(r.n), newPrefix: newPrefix,
-		live: fs.versionsOf(files), moved: map[string]object.Info{}}
-	if err := t.copyAll(ctx); err != nil {
-		return errors.Join(err, t.undo(ctx))
+	t := &tree{fs: fs, move: fs.mover.Begin(fs.keyOf(r.n), newPrefix, marker), live: fs.versionsOf(files), moved: map[string]object.Info{}}
+	t.move.Copied = t.copied
+	if err := t.move.Copy(ctx); err != nil {
+		return err
 	}
 	fs.movedFolder(r, t, files)
 	if err := fs.keepFolder(ctx, r.from, r.oldName); err != nil {
 		return err
 	}
-	if err := fs.store.DeleteMany(ctx, t.keys); err != nil {
+	if err := t.move.Delete(ctx); err != nil {
 		fs.expire(r.n)
-		return object.Errorf(object.KindOf(err), "rename", t.oldPrefix,
-			"all of it is under %q now, but the old names could not all be deleted: %w", newPrefix, err)
+		return err
 	}
 	return nil
 }
 
-// mayReplace reports whether nothing but a marker is under a prefix. target is its folder,
-// nil if none is known: then somebody may have made one since that was learned, and what
-// is in it is neither to be copied over nor to be deleted by undo.
-func (fs *FS) mayReplace(ctx context.Context, target *Inode, prefix string) (bool, error) {
+// mayReplace reports whether nothing but a marker is under a prefix, and whether that is.
+// target is its folder, nil if none is known: then somebody may have made one since that
+// was learned, and what is in it is neither to be copied over nor to be deleted.
+func (fs *FS) mayReplace(ctx context.Context, target *Inode, prefix string) (empty, marker bool, err error) {
 	if target != nil {
-		return fs.isEmpty(ctx, target)
+		empty, err = fs.isEmpty(ctx, target)
+		fs.tree.Lock()
+		defer fs.tree.Unlock()
+		return empty, target.t.marker == markerYes, err
 	}
 	page, err := fs.store.List(ctx, object.Query{Prefix: prefix, Max: 2})
 	for _, info := range page.Objects {
-		if info.Key != prefix {
-			return false, err
+		if info.Key != prefix || info.Size > 0 {
+			return false, false, err
 		}
 	}
-	return true, err
+	return true, len(page.Objects) > 0, err
 }
 
 // liveBeneath returns the files beneath a folder that are open or staged, in the order
@@ -101,100 +96,36 @@ func (fs *FS) versionsOf(files []*Inode) map[string]object.Info {
 
 // tree is all that lies under a prefix, on its way to another.
 type tree struct {
-	fs                   *FS
-	oldPrefix, newPrefix string
-	keys                 []string               // the old keys
-	live                 map[string]object.Info // the versions of the open files, by old key
+	fs   *FS
+	move *treemove.Move
+	live map[string]object.Info // the versions of the open files, by old key
 
-	mu     sync.Mutex             // guards what follows while copies run
-	copied []string               // new keys that stand, or may stand after a failure
-	moved  map[string]object.Info // the copies of live, but of those that somebody replaced
-	failed error                  // the first failure: no more copies begin
+	mu    sync.Mutex             // guards what follows while copies run
+	moved map[string]object.Info // the copies of live, but of those that somebody replaced
 }
 
-// copyAll copies every key. After a failure no more copies begin, but those under way
-// are waited for: a copy that is given up may still come to stand in the store.
-func (t *tree) copyAll(ctx context.Context) error {
-	var g errgroup.Group
-	g.SetLimit(t.fs.o.Parallel)
-	for q := (object.Query{Prefix: t.oldPrefix}); t.failure() == nil; {
-		page, err := t.fs.store.List(ctx, q)
-		if err == nil && len(t.keys)+len(page.Objects) > maxRenamed {
-			err = object.Errorf(object.KindTooLarge, "rename", t.oldPrefix, "more than %d files; rename its folders one by one", maxRenamed)
-		}
-		if err != nil {
-			t.fail(err)
-			break
-		}
-		for _, info := range page.Objects {
-			t.keys = append(t.keys, info.Key)
-			g.Go(func() error {
-				t.copy(context.WithoutCancel(ctx), info)
-				return nil
-			})
-		}
-		if q.Token = page.Next; q.Token == "" {
-			break
-		}
-	}
-	g.Wait() // the failures are in t
-	return t.failure()
-}
-
-func (t *tree) newKey(old string) string { return t.newPrefix + strings.TrimPrefix(old, t.oldPrefix) }
-
-func (t *tree) failure() error {
+// copied notes a copy that stands.
+func (t *tree) copied(old, copied object.Info) {
+	dst := t.move.NewKey(old.Key)
+	t.fs.o.Meta.Remove(old.Key)
+	t.fs.o.Meta.Remove(dst)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.failed
-}
-
-func (t *tree) fail(err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.failed == nil {
-		t.failed = err
+	if had, open := t.live[old.Key]; open && had.SameBytes(old) {
+		t.moved[old.Key] = t.fs.copiedInfo(old, copied, dst, object.CopyOptions{})
 	}
 }
 
-func (t *tree) copy(ctx context.Context, info object.Info) {
-	dst := t.newKey(info.Key)
-	if len(dst) > keyname.MaxKey {
-		t.fail(object.Errorf(object.KindNameTooLong, "rename", dst, "keys end at %d bytes", keyname.MaxKey))
+// changedLocked forgets what is known of all keys that were moved.
+func (t *tree) changedLocked() {
+	keys, all := t.move.Keys()
+	if !all { // too many to be told one by one
+		t.fs.tree.changes.all()
 	}
-	if !t.begin(dst) {
-		return
+	for _, key := range keys {
+		t.fs.changedLocked(key)
+		t.fs.changedLocked(t.move.NewKey(key))
 	}
-	copied, err := t.fs.store.Copy(ctx, info.ID(), dst, object.CopyOptions{Size: info.Size})
-	if err != nil {
-		t.fail(err)
-		return
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if had, open := t.live[info.Key]; open && had.SameBytes(info) {
-		t.moved[info.Key] = t.fs.copiedInfo(info, copied, dst, object.CopyOptions{})
-	}
-}
-
-// begin notes a copy that is about to be made, unless one has failed.
-func (t *tree) begin(dst string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.failed != nil {
-		return false
-	}
-	t.copied = append(t.copied, dst)
-	return true
-}
-
-// undo deletes the copies of a rename that failed. The new prefix held nothing but
-// perhaps a marker, which is deleted as well only if it was copied over.
-func (t *tree) undo(ctx context.Context) error {
-	if len(t.copied) == 0 {
-		return nil
-	}
-	return t.fs.store.DeleteMany(context.WithoutCancel(ctx), t.copied)
 }
 
 // movedFolder shows the new name, and gives the inodes beneath their new keys. Closed
@@ -211,10 +142,7 @@ func (fs *FS) movedFolder(r rename, t *tree, files []*Inode) {
 	fs.tree.renames++
 	fs.tree.foreseen.dropAll(fs)
 	fs.forgetBeneathLocked(r.n)
-	for _, key := range t.keys {
-		fs.changedLocked(key)
-		fs.changedLocked(t.newKey(key))
-	}
+	t.changedLocked()
 	for _, f := range files {
 		info, ok := t.moved[old[f]]
 		if !ok && f.t.staged == nil {

@@ -1,10 +1,13 @@
 package vfs
 
 import (
+	"fmt"
+	"os"
 	"slices"
 	"testing"
 
 	"github.com/s3mount/s3mount/object"
+	"github.com/s3mount/s3mount/vfs/treemove"
 )
 
 // setMode is chmod by path.
@@ -184,4 +187,84 @@ func TestFolderIsNotRenamedOverOneThatSomebodyElseJustMade(t *testing.T) {
 	w.want(w.rename("d", "n"), object.KindNotEmpty)
 	w.keys("d/1", "d/2", "n/1")
 	w.stored("n/1", "theirs")
+}
+
+// recordsOf makes renames of folders keep their records, in a folder of its own.
+func recordsOf(t *testing.T, m *memStore, keep int) (dir string, change func(*Options)) {
+	t.Helper()
+	dir = t.TempDir()
+	return dir, func(o *Options) {
+		o.Mover = treemove.New(treemove.Options{Store: m, Dir: dir, Keep: keep, Now: o.Now})
+	}
+}
+
+// What is open and known beneath a folder of many files goes with it, though their keys
+// are not held.
+func TestRenameOfAFolderWithManyFiles(t *testing.T) {
+	m := newMemStore()
+	m.pageMax = 7
+	want := []string{}
+	for i := range 40 {
+		m.put(fmt.Sprintf("d/%02d", i), fmt.Sprint("data ", i), object.Meta{"mode": "33152"})
+		want = append(want, fmt.Sprintf("n/%02d", i))
+	}
+	dir, keep := recordsOf(t, m, 10)
+	w := newWorld(t, m, keep)
+	h := w.open("d/17", true)
+	w.writeAt(h, "DATA", 0)
+	_, err := w.lookup("d/03")
+	w.must(err)
+	w.must(w.rename("d", "n"))
+	w.keys(want...)
+	w.closeFile(h)
+	w.stored("n/17", "DATA 17")
+	if got := w.read("n/03"); got != "data 3" {
+		t.Errorf("read %q", got)
+	}
+	if _, err := w.lookup("d"); !object.Is(err, object.KindNotFound) {
+		t.Errorf("the old folder: %v", err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("records left: %v, %v", left, err)
+	}
+}
+
+// A failed rename leaves the empty folder that it was to replace, with its attributes.
+func TestFailedRenameLeavesTheTarget(t *testing.T) {
+	m := newMemStore()
+	m.put("d/", "", object.Meta{"mode": "16832"})
+	m.put("d/1", "data", nil)
+	m.put("n/", "", object.Meta{"mode": "16872"})
+	w := newWorld(t, m)
+	m.fail = func(op, key string) error {
+		if op == "Copy" && key == "n/1" {
+			return object.Errorf(object.KindPermission, "CopyObject", key, "")
+		}
+		return nil
+	}
+	err := w.rename("d", "n")
+	m.fail = nil
+	w.want(err, object.KindPermission)
+	w.keys("d/", "d/1", "n/")
+	if info, _ := m.Head(w.ctx(), "n/"); info.Meta["mode"] != "16872" {
+		t.Errorf("the metadata of the target: %v", info.Meta)
+	}
+	w.must(w.rename("d", "n"))
+	w.keys("n/", "n/1")
+	if info, _ := m.Head(w.ctx(), "n/"); info.Meta["mode"] != "16832" {
+		t.Errorf("the metadata after the rename: %v", info.Meta)
+	}
+}
+
+// A marker that holds data is a file in its folder.
+func TestFolderIsNotRenamedOverAMarkerWithData(t *testing.T) {
+	m := newMemStore()
+	m.put("d/1", "mine", nil)
+	w := newWorld(t, m)
+	_ = w.list("")
+	_, err := w.lookup("n")
+	w.want(err, object.KindNotFound)
+	m.put("n/", "theirs", nil)
+	w.want(w.rename("d", "n"), object.KindNotEmpty)
+	w.stored("n/", "theirs")
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/s3mount/s3mount/object"
 	"github.com/s3mount/s3mount/s3remote"
 	"github.com/s3mount/s3mount/vfs"
+	"github.com/s3mount/s3mount/vfs/treemove"
 	"github.com/s3mount/s3mount/writeback"
 )
 
@@ -126,6 +127,12 @@ func assemble(ctx context.Context, bucket *s3remote.Bucket, id string, o *mountO
 	attrSize := int64(o.cacheSize) / attrShare
 	disk := budget.NewDisk(int64(o.cacheSize) - attrSize)
 	disk.SetPatience(time.Second)
+	mover := treemove.New(treemove.Options{Store: bucket, Dir: filepath.Join(folder.path, "renames"), Log: log})
+	if !o.readOnly {
+		if err := mover.Recover(ctx); err != nil {
+			log.Warn("a folder's rename that was interrupted could not be undone or finished; the next mount tries again", "err", err)
+		}
+	}
 	if !o.writeback && hasJournal(folder.path) {
 		if err := drain(ctx, folder, bucket, disk, o, log); err != nil {
 			return nil, hinted(err, "mount with --writeback")
@@ -154,6 +161,7 @@ func assemble(ctx context.Context, bucket *s3remote.Bucket, id string, o *mountO
 	var promiser writeback.Promiser
 	if m.promises != nil {
 		store, later, promiser = m.promises, m.promises, m.promises
+		mover = nil // the journal has a folder's copies and deletions
 	}
 	if m.queue, err = newQueue(filepath.Join(folder.path, "staging"), bucket, promiser, disk, log); err != nil {
 		return nil, cacheError(o.cacheDir, err)
@@ -163,6 +171,7 @@ func assemble(ctx context.Context, bucket *s3remote.Bucket, id string, o *mountO
 	}
 	m.fs = vfs.New(vfs.Options{
 		Store:         store,
+		Mover:         mover,
 		Promises:      later,
 		Cache:         m.cache,
 		Meta:          m.metadata(int(o.memory)/metaShare/metaEntry, attrSize),

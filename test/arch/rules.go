@@ -31,6 +31,7 @@ var Layers = []Layer{
 	{Dir: "internal/budget", Allow: []string{"object"}},
 	{Dir: "internal/secret", StdOnly: true},
 	{Dir: "internal", Allow: []string{"object", "internal"}},
+	{Dir: "internal/durable", StdOnly: true},
 	{Dir: "internal/mtime", StdOnly: true},
 	{Dir: "internal/parts", Allow: []string{"object"}, StdOnly: true},
 	{Dir: "internal/pages", Allow: []string{"object"}, StdOnly: true},

@@ -1,0 +1,282 @@
+package treemove
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/s3mount/s3mount/internal/keyname"
+	"github.com/s3mount/s3mount/object"
+)
+
+// Store is what a move asks of a bucket. Every method retries by itself, ends by a deadline
+// of its own or with ctx, and fails with an *object.Error.
+type Store interface {
+	List(ctx context.Context, q object.Query) (object.Page, error)
+	Head(ctx context.Context, key string) (object.Info, error)
+	// Copy makes dst from one version of src within the store, whole or not at all.
+	Copy(ctx context.Context, src object.ID, dst string, o object.CopyOptions) (object.Info, error)
+	// DeleteMany removes any number of keys; on an error some may be gone.
+	DeleteMany(ctx context.Context, keys []string) error
+}
+
+// Options says what a Mover works on. Store is needed.
+type Options struct {
+	Store Store
+	// Dir is the folder of the records, made when needed; empty: none are written, and a
+	// move that the process does not survive stays as it is.
+	Dir string
+	// Parallel bounds the copies at a time; default 32.
+	Parallel int
+	// Keep bounds the keys of one move that are held in memory; default 10,000. Of more,
+	// the old keys are listed again to be deleted.
+	Keep int
+	Log  *slog.Logger
+	Now  func() time.Time // default time.Now
+}
+
+// Mover moves prefixes of one bucket. Its methods may be called concurrently.
+type Mover struct {
+	o Options
+	// step is called before each change of a record; an error is what the change fails
+	// with: a test's crash.
+	step func(what string) error
+
+	mu    sync.Mutex // guards what follows
+	count int        // of the records that were made
+}
+
+// New makes a Mover; it sends no request.
+func New(o Options) *Mover {
+	if o.Parallel == 0 {
+		o.Parallel = 32
+	}
+	if o.Keep == 0 {
+		o.Keep = 10_000
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Mover{o: o, step: func(string) error { return nil }}
+}
+
+// Move is one move: Copy, then Delete. It is for one goroutine.
+type Move struct {
+	// Copied, if set, is called for each copy that stands, from several goroutines. old is
+	// the object that was copied, as it was listed.
+	Copied func(old, copied object.Info)
+
+	m        *Mover
+	rec      record
+	from, to string
+
+	mu     sync.Mutex // guards what follows while copies run
+	keys   keyList    // the old keys that were found
+	copied keyList    // the new ones that stand, or may stand after a failure
+	failed error      // the first failure: no more copies begin
+}
+
+// keyList is keys up to a number of them. The rest is known by listing only.
+type keyList struct {
+	keys []string
+	more bool // there were more, and keys is empty
+}
+
+func (l *keyList) add(key string, most int) {
+	if l.more = l.more || len(l.keys) >= most; l.more {
+		l.keys = nil
+		return
+	}
+	l.keys = append(l.keys, key)
+}
+
+// Begin makes a move. Both prefixes end in "/", and neither is inside the other. Nothing is
+// under the new one but, if marker is set, its marker.
+func (m *Mover) Begin(from, to string, marker bool) *Move {
+	return &Move{m: m, from: from, to: to, rec: record{From: []byte(from), To: []byte(to), Phase: copying, Marker: marker}}
+}
+
+// Keys returns the old keys, once Copy has returned; ok is false if they are too many.
+func (v *Move) Keys() (keys []string, ok bool) { return v.keys.keys, !v.keys.more }
+
+// NewKey returns the new key of an old one.
+func (v *Move) NewKey(old string) string { return v.to + strings.TrimPrefix(old, v.from) }
+
+// Copy copies every object. When it returns nil, all copies stand and the move is decided,
+// whatever becomes of the process. On an error nothing of the copies is left; if they could
+// not all be removed the error says so, and Recover goes on with it.
+func (v *Move) Copy(ctx context.Context) error {
+	if err := v.record(); err != nil {
+		return err
+	}
+	err := v.copyAll(ctx)
+	if err == nil {
+		decided := v.rec
+		decided.Phase = deleting
+		if err = v.m.write(&decided); err == nil {
+			v.rec = decided
+			return nil
+		}
+		err = v.recordError(err)
+	}
+	return errors.Join(err, v.undo(context.WithoutCancel(ctx)))
+}
+
+// record notes the move on disk before anything is done.
+func (v *Move) record() error {
+	dir := v.m.o.Dir
+	if dir == "" {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return v.recordError(err)
+	}
+	v.rec.Time = v.m.o.Now()
+	v.m.mu.Lock()
+	v.m.count++
+	v.rec.path = filepath.Join(dir, fmt.Sprintf("%d-%d%s", v.rec.Time.UnixNano(), v.m.count, recordSuffix))
+	v.m.mu.Unlock()
+	if err := v.m.write(&v.rec); err != nil {
+		return v.recordError(err)
+	}
+	return nil
+}
+
+func (v *Move) recordError(err error) error {
+	kind := object.KindOther
+	if noSpace(err) {
+		kind = object.KindNoSpace
+	}
+	return object.Errorf(kind, "rename", v.from, "what is to be done can't be noted in %s: %w", v.m.o.Dir, err)
+}
+
+// copyAll copies every object. After a failure no more copies begin, but those under way
+// are waited for: a copy that is given up may still come to stand in the store.
+func (v *Move) copyAll(ctx context.Context) error {
+	var g errgroup.Group
+	g.SetLimit(v.m.o.Parallel)
+	for q := (object.Query{Prefix: v.from}); v.failure() == nil; {
+		page, err := v.m.o.Store.List(ctx, q)
+		if err != nil {
+			v.fail(err)
+			break
+		}
+		for _, info := range page.Objects {
+			v.keys.add(info.Key, v.m.o.Keep)
+			if v.rec.Marker && info.Key == v.from {
+				continue // the one that is there stays until the move is decided
+			}
+			g.Go(func() error {
+				v.copy(context.WithoutCancel(ctx), info)
+				return nil
+			})
+		}
+		if q.Token = page.Next; q.Token == "" {
+			break
+		}
+	}
+	g.Wait() // the failures are in v
+	return v.failure()
+}
+
+func (v *Move) failure() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.failed
+}
+
+func (v *Move) fail(err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.failed == nil {
+		v.failed = err
+	}
+}
+
+func (v *Move) copy(ctx context.Context, info object.Info) {
+	dst := v.NewKey(info.Key)
+	if len(dst) > keyname.MaxKey {
+		v.fail(object.Errorf(object.KindNameTooLong, "rename", dst, "keys end at %d bytes", keyname.MaxKey))
+	}
+	if !v.begin(dst) {
+		return
+	}
+	copied, err := v.m.o.Store.Copy(ctx, info.ID(), dst, object.CopyOptions{Size: info.Size})
+	if err != nil {
+		v.fail(err)
+		return
+	}
+	if v.Copied != nil {
+		v.Copied(info, copied)
+	}
+}
+
+// begin notes a copy that is about to be made, unless one has failed.
+func (v *Move) begin(dst string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.failed != nil {
+		return false
+	}
+	v.copied.add(dst, v.m.o.Keep)
+	return true
+}
+
+// undo deletes the copies of a move that failed. What it can't delete stays noted.
+func (v *Move) undo(ctx context.Context) error {
+	err := v.m.o.Store.DeleteMany(ctx, v.copied.keys)
+	if v.copied.more {
+		err = v.m.rollBack(ctx, &v.rec)
+	}
+	if err == nil {
+		return v.m.remove(&v.rec)
+	}
+	v.giveUp()
+	return object.Errorf(object.KindOf(err), "rename", v.to, "not all copies could be removed again%s: %w", v.later(), err)
+}
+
+// Delete deletes the old keys. On an error all is under the new prefix, and some also under
+// the old one, until Recover goes on with it.
+func (v *Move) Delete(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
+	err := v.m.moveMarker(ctx, &v.rec)
+	switch {
+	case err != nil:
+	case v.keys.more:
+		err = v.m.finish(ctx, &v.rec)
+	default:
+		err = v.m.o.Store.DeleteMany(ctx, v.keys.keys)
+	}
+	if err == nil {
+		return v.m.remove(&v.rec)
+	}
+	v.giveUp()
+	return object.Errorf(object.KindOf(err), "rename", v.from,
+		"all of it is under %q now, but the old names could not all be deleted%s: %w", v.to, v.later(), err)
+}
+
+// giveUp notes that what comes to be under the new prefix from now on is not the move's.
+func (v *Move) giveUp() {
+	v.rec.Ended = v.m.o.Now()
+	if err := v.m.write(&v.rec); err != nil {
+		v.m.o.Log.Warn("the end of a folder's rename could not be noted", "op", "rename", "from", v.from, "to", v.to, "err", err)
+	}
+}
+
+func (v *Move) later() string {
+	if v.rec.path == "" {
+		return ""
+	}
+	return ", which the next mount tries again"
+}
