@@ -31,6 +31,7 @@ func TestACrowdOnFewNames(t *testing.T) {
 	for name, args := range map[string][]string{
 		"as it is":      nil,
 		"without trust": {"--dir-cache-time", "0", "--attr-timeout", "0"},
+		"writeback":     {"--writeback"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			fake := s3fake.Start(t, s3fake.Options{})
