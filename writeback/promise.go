@@ -110,3 +110,17 @@ func (s *Staged) mayChange(op string) error {
 	}
 	return nil
 }
+
+// syncStep is how much is written until the disk is told to begin with it, in bytes.
+const syncStep = 8 << 20
+
+// beginSync has the disk begin with what was written, where a promise will wait for it. Gate
+// held.
+func (s *Staged) beginSync(off, end int64) {
+	if s.q.Promiser == nil || off/syncStep == end/syncStep {
+		return
+	}
+	from := max(0, off/syncStep-1) * syncStep
+	// A failure shows at the fdatasync.
+	_ = unix.SyncFileRange(int(s.file.Fd()), from, end-from, unix.SYNC_FILE_RANGE_WRITE)
+}

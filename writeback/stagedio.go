@@ -124,6 +124,7 @@ func (s *Staged) WriteAt(ctx context.Context, p []byte, off int64) (n int, err e
 	}
 	n, err = s.file.WriteAt(p, off)
 	s.wrote(off, off+int64(n), off+int64(len(p)), paid)
+	s.beginSync(off, off+int64(n))
 	return n, localError("write", s.nameNow(), err)
 }
 

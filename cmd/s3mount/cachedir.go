@@ -27,9 +27,7 @@ func openCache(dir, id string) (*cacheFolder, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, cacheError(dir, err)
 	}
-	sum := sha256.Sum256([]byte(id))
-	name := hex.EncodeToString(sum[:8])
-	for _, path := range folderPaths(dir, name) {
+	for _, path := range folderPaths(dir, folderName(id)) {
 		c, err := lockFolder(path)
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			continue
@@ -40,6 +38,12 @@ func openCache(dir, id string) (*cacheFolder, error) {
 		return c, nil
 	}
 	return nil, fmt.Errorf("--cache-dir %s: %d mounts of this bucket use it already", dir, maxMounts)
+}
+
+// folderName is the name of the folder of what id names; others have a number behind it.
+func folderName(id string) string {
+	sum := sha256.Sum256([]byte(id))
+	return hex.EncodeToString(sum[:8])
 }
 
 // folderPaths lists the folders that mounts of one bucket may have, those first in which

@@ -73,7 +73,7 @@ func newRoot(e env) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	g.addFlags(root.PersistentFlags())
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return flagsFromEnv(c, e.getenv) }
-	root.AddCommand(newMountCmd(g), newUmountCmd(g), newDemoCmd(g), newConfigCmd(g))
+	root.AddCommand(newMountCmd(g), newUmountCmd(g), newStatusCmd(g), newFlushCmd(g), newRecoverCmd(g), newDemoCmd(g), newConfigCmd(g))
 	root.AddCommand(fileCommands(g)...)
 	root.SetHelpCommand(newHelpCmd(root))
 	return root

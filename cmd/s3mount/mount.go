@@ -130,6 +130,7 @@ func (g *globals) serve(ctx context.Context, bucket *s3remote.Bucket, name, dir 
 	log.Info("mounted", "remote", name, "on", live.dir)
 	ready(g.stdout)
 	err = g.untilUnmounted(ctx, live, log)
+	live.control.close()
 	live.session.close(err)
 	return err
 }
@@ -139,6 +140,7 @@ type live struct {
 	*mounted
 	server  *fusefs.Server
 	session *session
+	control *control // nil: none answers
 	dir     string
 }
 
@@ -170,6 +172,9 @@ func (g *globals) start(ctx context.Context, bucket *s3remote.Bucket, name, dir 
 		err = errors.Join(err, l.close(ctx))
 		l.session.close(nil)
 		return nil, err
+	}
+	if l.control, err = listen(socketPath(l.dir, g.getenv), l.answer, log); err != nil {
+		log.Warn("s3mount status will not see this mount", "err", err)
 	}
 	return l, nil
 }

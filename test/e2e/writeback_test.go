@@ -117,6 +117,13 @@ func TestWritebackRefused(t *testing.T) {
 	must(t, err)
 	must(t, f.Close()) // once
 	same(t, "it is read", read(t, m.Dir+"/no"), "kept")
+	code, stdout, stderr := s3mount(t, nil, "status", m.Dir)
+	if code != 0 || stderr != "" || !strings.Contains(stdout, "1 change of 4 is not in S3, 1 of them failing") || !strings.Contains(stdout, "access denied") {
+		t.Errorf("status: %d, %q, %q", code, stdout, stderr)
+	}
+	code, _, stderr = s3mount(t, nil, "flush", m.Dir)
+	same(t, "exit code of flush", code, 1)
+	oneLine(t, stderr, "1 change is in the journal", "access denied")
 	m.Signal(unix.SIGTERM)
 	if err := m.Wait(); err == nil {
 		t.Error("the mount ended without an error")
@@ -124,9 +131,17 @@ func TestWritebackRefused(t *testing.T) {
 	if !strings.Contains(m.Log(), "1 change is in the journal") {
 		t.Errorf("it does not say what is left:\n%s", m.Log())
 	}
+	code, stdout, _ = s3mount(t, nil, "status", "--cache-dir", m.Cache)
+	if code != 0 || !strings.Contains(stdout, "test:bucket (not mounted): 1 change of 4 is not in S3\n") {
+		t.Errorf("status without a mount: %d, %q", code, stdout)
+	}
+	code, _, stderr = s3mount(t, nil, "recover", "--config", m.Options.Config, "--cache-dir", m.Cache, "--log-level", "error")
+	same(t, "exit code of recover", code, 1)
 	fake.Heal()
-	again := mounts.Start(t, mounts.Options{Server: m.Options.Server, Path: "bucket", Cache: m.Cache})
-	same(t, "it is read", read(t, again.Dir+"/no"), "kept")
+	code, stdout, stderr = s3mount(t, nil, "recover", "--config", m.Options.Config, "--cache-dir", m.Cache)
+	if code != 0 || stdout != "test:bucket: 1 uploaded\n" {
+		t.Errorf("recover: %d, %q, %q", code, stdout, stderr)
+	}
 	got, _ := b.Get("no")
 	same(t, "the store has it", string(got), "kept")
 }
@@ -148,4 +163,25 @@ func TestWritebackRandomOperations(t *testing.T) {
 			fstest.Compare(t, fstest.OS{Root: again.Dir}, local)
 		})
 	}
+}
+
+// TestWritebackFlush waits for what was promised, and tells the state of a file.
+func TestWritebackFlush(t *testing.T) {
+	t.Parallel()
+	m, fake, b := fakeMount(t, "--writeback")
+	fake.Fail(s3fake.Rule{Op: s3fake.PutObject, Count: 3, Fault: s3fake.SlowDown()})
+	write(t, m.Dir+"/f", "data")
+	code, stdout, stderr := s3mount(t, nil, "flush", m.Dir)
+	if code != 0 || stdout != "" || stderr != "" {
+		t.Errorf("flush: %d, %q, %q", code, stdout, stderr)
+	}
+	got, _ := b.Get("f")
+	same(t, "the object", string(got), "data")
+	code, stdout, _ = s3mount(t, nil, "status", "--json", m.Dir)
+	if code != 0 || !strings.Contains(stdout, `"pending": 0`) || !strings.Contains(stdout, `"writeback": true`) {
+		t.Errorf("status --json: %d, %s", code, stdout)
+	}
+	code, _, stderr = s3mount(t, nil, "flush", m.Dir+"/nothing")
+	same(t, "exit code of a flush of nothing", code, 1)
+	oneLine(t, stderr, "no s3mount runs there", "s3mount status lists all mounts")
 }

@@ -195,7 +195,7 @@ func (o *Overlay) Copy(ctx context.Context, src object.ID, dst string, c object.
 	if c.Meta == nil {
 		o.describe(v, src)
 	}
-	rec, err := o.promise(p, src, object.Condition{}, nil)
+	rec, err := o.promise(p, src, object.Condition{IfAbsent: c.IfAbsent}, nil)
 	if err != nil {
 		return object.Info{}, err
 	}

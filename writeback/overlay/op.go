@@ -24,6 +24,9 @@ var opNames = [...]string{"put", "copy", "delete"}
 
 // op is one change that the store does not have yet. Guarded by Overlay.mu.
 type op struct {
+	// idle: a delete of a key of which something was never sent. What comes behind it need not
+	// wait for it: most often there is nothing under the key.
+	idle       bool
 	seq, order uint64 // order is that of a version that it took the place of
 	kind       opKind
 	key        string
@@ -94,6 +97,7 @@ func (o *Overlay) addLocked(p *op) bool {
 		p.order, p.since = order, replaced[len(replaced)-1].since
 	}
 	needed := len(replaced) == 0 || p.kind != opDelete
+	p.idle = p.kind == opDelete && len(replaced) > 0
 	for _, last := range replaced {
 		// Where nothing is under the key, nothing needs to be deleted.
 		needed = needed || len(last.maybe) > 0 || !last.cond.IfAbsent || last.after != nil

@@ -60,7 +60,7 @@ type Options struct {
 	Patience time.Duration
 	// Parallel bounds the puts and copies under way; default 32.
 	Parallel int
-	// Quiet is how long an operation waits for others that make it unneeded; default 100 ms.
+	// Quiet is how long an operation waits for others that make it unneeded; default 150 ms.
 	// One whose key keeps changing waits ten times as long at most.
 	Quiet time.Duration
 	// Retry is the first pause after a failure; it doubles up to a hundred times that.
@@ -84,7 +84,7 @@ func (o Options) withDefaults() Options {
 		}
 	}
 	def(&o.Patience, 2*time.Minute)
-	def(&o.Quiet, 100*time.Millisecond)
+	def(&o.Quiet, 150*time.Millisecond)
 	def(&o.Retry, 300*time.Millisecond)
 	def(&o.Settle, 10*time.Second)
 	if o.MaxOps == 0 {

@@ -114,7 +114,7 @@ func (l *look) freeLocked(p *op) bool {
 func (l *look) passLocked(p *op) {
 	l.keys[p.key] = true
 	if p.kind == opDelete {
-		l.deletes = l.deletes || !p.refused
+		l.deletes = l.deletes || !p.refused && !p.idle
 		return
 	}
 	l.puts = l.puts || !p.refused

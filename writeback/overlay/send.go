@@ -27,7 +27,7 @@ func (o *Overlay) run(p *op) {
 	if err != nil && o.ctx.Err() != nil {
 		return // at the end; it stays pending
 	}
-	if object.Is(err, object.KindConflict) || object.Is(err, object.KindStale) || object.Is(err, object.KindNotFound) {
+	if object.Is(err, object.KindConflict) || object.Is(err, object.KindExists) || object.Is(err, object.KindStale) || object.Is(err, object.KindNotFound) {
 		info, err = o.already(o.ctx, p, err)
 	}
 	if err != nil {
@@ -72,7 +72,7 @@ func (o *Overlay) plan(p *op) plan {
 func (o *Overlay) send(ctx context.Context, p *op) (object.Info, error) {
 	pl, v := o.plan(p), p.v
 	if pl.copyOf.Key != "" {
-		info, err := o.Store.Copy(ctx, pl.copyOf, p.key, object.CopyOptions{Meta: v.info.Meta, ContentType: v.info.ContentType, Size: v.info.Size})
+		info, err := o.Store.Copy(ctx, pl.copyOf, p.key, object.CopyOptions{Meta: v.info.Meta, ContentType: v.info.ContentType, Size: v.info.Size, IfAbsent: pl.opts.Condition.IfAbsent})
 		if gone := object.Is(err, object.KindStale) || object.Is(err, object.KindNotFound); !gone || !pl.local {
 			return info, err
 		}
