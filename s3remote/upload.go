@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -15,9 +16,8 @@ import (
 )
 
 // CreateUpload begins a multipart upload and returns its id. Nothing shows under key
-// until CompleteUpload. The condition of o is not used here, but there. When the
-// answer to a first try is lost, an empty upload stays behind beside the one
-// returned.
+// until CompleteUpload. The condition of o is not used here, but there. What a first
+// try left at the store whose answer was lost is aborted.
 func (b *Bucket) CreateUpload(ctx context.Context, key string, o object.PutOptions) (string, error) {
 	in, err := b.uploadInput(ctx, key, o)
 	if err != nil {
@@ -60,7 +60,9 @@ func (b *Bucket) createUpload(ctx context.Context, key string, in *s3.CreateMult
 
 // createOnce returns the algorithm, too, with which the store checks parts, if it told one.
 func (b *Bucket) createOnce(ctx context.Context, key string, in *s3.CreateMultipartUploadInput) (id string, sums types.ChecksumAlgorithm, err error) {
-	err = b.do(ctx, call{op: opCreate, key: key, trip: trip{xml: true}, try: func(ctx context.Context, _ bool) error {
+	begin, doubtful := time.Now(), false
+	err = b.do(ctx, call{op: opCreate, key: key, trip: trip{xml: true}, try: func(ctx context.Context, lost bool) error {
+		doubtful = doubtful || lost
 		out, err := b.client.s3.CreateMultipartUpload(ctx, in, b.inRegion)
 		if err != nil {
 			return err
@@ -71,6 +73,9 @@ func (b *Bucket) createOnce(ctx context.Context, key string, in *s3.CreateMultip
 		sums = out.ChecksumAlgorithm
 		return nil
 	}})
+	if err == nil && doubtful {
+		b.dropStrays(ctx, key, id, time.Since(begin))
+	}
 	return id, sums, err
 }
 

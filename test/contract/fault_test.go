@@ -212,6 +212,28 @@ func TestLostAnswersAreNoConflicts(t *testing.T) {
 	}
 }
 
+// An upload whose creation was not confirmed holds nothing, and costs its owner all the same.
+func TestLostCreationsLeaveNothing(t *testing.T) {
+	t.Parallel()
+	f := newFaulty(t, s3fake.Options{}, nil)
+	before, err := f.bucket.CreateUpload(f.ctx, "k", object.PutOptions{}) // somebody else's
+	f.must(err)
+	_, err = f.bucket.UploadPart(f.ctx, "k", before, 1, section([]byte("part")))
+	f.must(err)
+	f.fake.Fail(s3fake.Rule{Op: s3fake.CreateUpload, Count: 2, Fault: s3fake.Fault{Act: s3fake.Lost}})
+	id, err := f.bucket.CreateUpload(f.ctx, "k", object.PutOptions{})
+	f.must(err)
+	ups, err := f.bucket.ListUploads(f.ctx, "k")
+	f.must(err)
+	var ids []string
+	for _, u := range ups {
+		ids = append(ids, u.ID)
+	}
+	if slices.Sort(ids); len(ids) != 2 || !slices.Contains(ids, before) || !slices.Contains(ids, id) {
+		t.Errorf("uploads %q, want %q and %q", ids, before, id)
+	}
+}
+
 func TestStallsAreBroken(t *testing.T) {
 	t.Parallel()
 	f := newFaulty(t, s3fake.Options{}, func(c *s3remote.Config) {
