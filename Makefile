@@ -9,7 +9,7 @@ TESTFLAGS ?= -p 2 -timeout 20m
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help build man demo tools deps test check fuzz bench clean
+.PHONY: help build man demo tools deps test check fuzz fsx soak bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "  make %-7s %s\n", $$1, $$2}'
@@ -52,6 +52,13 @@ fuzz: ## every fuzz target for FUZZTIME (30s) each
 		echo "$$package $$target"; \
 		$(GO) test "$$package" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x || exit 1; \
 	done
+
+fsx: ## 100,000 random operations on a file through the kernel, in each mode, under faults (FSX_STEPS=, FSX_SEED=)
+	S3MOUNT_FSX_STEPS=$(or $(FSX_STEPS),100000) S3MOUNT_FSX_SEED=$(or $(FSX_SEED),1) \
+		$(GO) test -count=1 -timeout 4h -v -run '^TestFSX$$' ./test/e2e
+
+soak: ## 30 minutes of everything at the same time, under faults; then nothing may be left over (SOAK_SECONDS=)
+	S3MOUNT_SOAK_SECONDS=$(or $(SOAK_SECONDS),1800) $(GO) test -count=1 -timeout 4h -v -run '^TestSoak$$' ./test/e2e
 
 bench: tools ## s3mount against the other mounts that are here, on a simulated store (flags: BENCH="-run seq -runs 5")
 	test/install-deps.sh fuse3 rsync sqlite3 git

@@ -19,7 +19,8 @@ type Options struct {
 	AllowOther bool
 	ReadOnly   bool
 	// Root is who owns what root makes; the zero value: root, in its group of the moment.
-	Root vfs.Caller
+	Root       vfs.Caller
+	ByRequests bool // no file is passed through
 	// Timeout is how long the kernel trusts names and attributes without asking.
 	Timeout time.Duration
 	// AbsentTimeout is the same for names that are not there. For one that is there the

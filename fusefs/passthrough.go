@@ -18,9 +18,9 @@ type passer struct {
 }
 
 // init is called once, before any request.
-func (p *passer) init(k *fuse.Server, log *slog.Logger) {
+func (p *passer) init(k *fuse.Server, log *slog.Logger, byRequests bool) {
 	p.kernel, p.log = k, log
-	p.able.Store(k.KernelSettings().Flags64()&fuse.CAP_PASSTHROUGH != 0)
+	p.able.Store(!byRequests && k.KernelSettings().Flags64()&fuse.CAP_PASSTHROUGH != 0)
 }
 
 // Able implements vfs.Passer.

@@ -33,7 +33,7 @@ func newServer(o Options) *server {
 }
 
 // Init is called when the kernel has told what it can do.
-func (s *server) Init(k *fuse.Server) { s.passer.init(k, s.o.Log) }
+func (s *server) Init(k *fuse.Server) { s.passer.init(k, s.o.Log, s.o.ByRequests) }
 
 func (s *server) String() string { return "s3mount" }
 

@@ -243,6 +243,7 @@ func (m *mounted) fuseOptions(name string, o *mountOptions) fusefs.Options {
 		Name:          name,
 		AllowOther:    o.allowOther,
 		ReadOnly:      o.readOnly,
+		ByRequests:    o.byRequests,
 		Root:          vfs.Caller{UID: o.uid, GID: o.gid},
 		Timeout:       o.attrTimeout,
 		AbsentTimeout: min(o.attrTimeout, o.dirCacheTime),

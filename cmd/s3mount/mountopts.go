@@ -30,6 +30,7 @@ type mountOptions struct {
 	cacheMinFree size
 	cacheDir     string
 	profiles     profiles
+	byRequests   bool // no file is passed through, as where the process may not
 }
 
 func defaultMountOptions(getenv func(string) string) mountOptions {
@@ -71,6 +72,8 @@ func (o *mountOptions) addFlags(f *pflag.FlagSet) {
 	f.Var(&o.cacheMinFree, "cache-min-free", "free space that the cache leaves on its disk, at most a twentieth of the disk")
 	f.StringVar(&o.cacheDir, "cache-dir", o.cacheDir, "`DIR` for cached blocks and files being written")
 	o.profiles.addFlags(f)
+	f.BoolVar(&o.byRequests, "no-passthrough", false, "read and write all files by requests, as an ordinary user does")
+	f.Lookup("no-passthrough").Hidden = true // for tests
 }
 
 const (

@@ -11,12 +11,13 @@ import (
 
 // profiles are the files, if any, into which a mount writes where its time and memory go.
 // The flags are for those who make s3mount faster, and not shown.
-type profiles struct{ cpu, memory string }
+type profiles struct{ cpu, memory, goroutines string }
 
 func (p *profiles) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&p.cpu, "cpuprofile", "", "write a CPU profile to `FILE`, for go tool pprof")
 	f.StringVar(&p.memory, "memprofile", "", "write a profile of the heap at the end to `FILE`")
-	for _, name := range []string{"cpuprofile", "memprofile"} {
+	f.StringVar(&p.goroutines, "goroutineprofile", "", "write what still runs when the mount has ended to `FILE`")
+	for _, name := range []string{"cpuprofile", "memprofile", "goroutineprofile"} {
 		f.Lookup(name).Hidden = true
 	}
 }
@@ -39,7 +40,7 @@ func (p *profiles) start() (stop func() error, err error) {
 			pprof.StopCPUProfile()
 			err = cpu.Close()
 		}
-		return errors.Join(err, p.heap())
+		return errors.Join(err, p.heap(), p.running())
 	}, nil
 }
 
@@ -54,4 +55,16 @@ func (p *profiles) heap() error {
 	}
 	runtime.GC() // the profile is as of the last collection
 	return errors.Join(pprof.Lookup("heap").WriteTo(f, 0), f.Close())
+}
+
+// running writes the goroutines that are left.
+func (p *profiles) running() error {
+	if p.goroutines == "" {
+		return nil
+	}
+	f, err := os.Create(p.goroutines)
+	if err != nil {
+		return err
+	}
+	return errors.Join(pprof.Lookup("goroutine").WriteTo(f, 1), f.Close())
 }
