@@ -9,7 +9,7 @@ TESTFLAGS ?= -p 2 -timeout 20m
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help build man demo tools deps test check fuzz fsx soak bench clean
+.PHONY: help build man demo tools deps test check fuzz fsx soak crash bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "  make %-7s %s\n", $$1, $$2}'
@@ -59,6 +59,11 @@ fsx: ## 100,000 random operations on a file through the kernel, in each mode, un
 
 soak: ## 30 minutes of everything at the same time, under faults; then nothing may be left over (SOAK_SECONDS=)
 	S3MOUNT_SOAK_SECONDS=$(or $(SOAK_SECONDS),1800) $(GO) test -count=1 -timeout 4h -v -run '^TestSoak$$' ./test/e2e
+
+CRASHTIME ?= 1h
+
+crash: ## crashes of --writeback at random moments, for CRASHTIME (1h)
+	$(GO) test ./writeback/overlay -run 'TestModel' -for $(CRASHTIME) -timeout 0
 
 bench: tools ## s3mount against the other mounts that are here, on a simulated store (flags: BENCH="-run seq -runs 5")
 	test/install-deps.sh fuse3 rsync sqlite3 git

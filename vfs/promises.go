@@ -147,3 +147,24 @@ func (n *Inode) lateFailure() error {
 	}
 	return n.fs.o.Promises.TakeFailure(n.fs.keyOf(n))
 }
+
+// stateXattr tells how far a file is on its way to S3.
+const stateXattr = factPrefix + "state"
+
+// stateOf is modified for what is not promised yet, else as Promises.State tells.
+func (fs *FS) stateOf(id NodeID) string {
+	n, err := fs.node(id)
+	if err != nil {
+		return ""
+	}
+	fs.tree.Lock()
+	key, s, dirty := n.keyLocked(), n.t.staged, n.t.metaDirty || !n.t.remote && !n.dir
+	fs.tree.Unlock()
+	switch {
+	case dirty, s != nil && s.Modified():
+		return "modified"
+	case fs.o.Promises == nil:
+		return "stored"
+	}
+	return fs.o.Promises.State(key)
+}

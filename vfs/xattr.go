@@ -43,6 +43,9 @@ func (fs *FS) GetXattr(ctx context.Context, id NodeID, name string) ([]byte, err
 	if v, ok := userXattrs(meta)[name]; ok {
 		return []byte(v), nil
 	}
+	if name == stateXattr {
+		return []byte(fs.stateOf(id)), nil
+	}
 	for _, f := range xattrFacts {
 		if v := f.of(info); f.name == name && info.Key != "" && v != "" {
 			return []byte(v), nil

@@ -14,12 +14,15 @@ import (
 	"github.com/s3mount/s3mount/test/fstest"
 	"github.com/s3mount/s3mount/test/mounts"
 	"github.com/s3mount/s3mount/test/s3fake"
+	"github.com/s3mount/s3mount/test/semantics"
 	"github.com/s3mount/s3mount/test/servers"
 )
 
 // TestWritebackKill kills the mount in the middle of many writes: what was closed, synced,
 // renamed or made before is there at the next mount, and then in the store.
 func TestWritebackKill(t *testing.T) {
+	semantics.Claim(t, "With --writeback, close(), fsync(), rename() and mkdir() return once data and intent are durable in a journal in the cache directory; what unlink() and rmdir() do is durable 10 ms later, and before anything that follows.")
+	semantics.Claim(t, "A mount with --writeback that is killed loses nothing that it has promised: the next mount of the bucket with the same cache directory shows it at once, and uploads it; one without --writeback uploads it first, and so does s3mount recover.")
 	t.Parallel()
 	m, _, b := fakeMount(t, "--writeback")
 	const files = 200
@@ -75,6 +78,8 @@ func syncDir(t testing.TB, dir string) {
 
 // TestWritebackOutage writes while the store does not answer.
 func TestWritebackOutage(t *testing.T) {
+	semantics.Claim(t, "While S3 does not answer, a mount with --writeback goes on writing; once --cache-size, or a sixteenth of --memory for what is pending, is full, a writer waits for --retry-for and fails with ENOSPC.")
+	semantics.Claim(t, "What was written with --writeback is read back at once, before and after it is uploaded; other clients see it once it is.")
 	t.Parallel()
 	m, fake, b := fakeMount(t, "--writeback", "--retry-for", "2s")
 	must(t, os.Mkdir(m.Dir+"/d", 0o755))
@@ -87,6 +92,9 @@ func TestWritebackOutage(t *testing.T) {
 	}
 	must(t, g.Wait())
 	same(t, "keys during the outage", len(b.Keys("d/")) <= 1, true)
+	for i := range 50 {
+		same(t, "it is read back", read(t, fmt.Sprintf("%s/d/%d", m.Dir, i)), string(content(i)))
+	}
 	fake.Heal()
 	m.Unmount()
 	for i := range 50 {
@@ -100,6 +108,9 @@ func TestWritebackOutage(t *testing.T) {
 // TestWritebackRefused writes what the store refuses: it is said once, the rest goes on, and
 // nothing is lost.
 func TestWritebackRefused(t *testing.T) {
+	semantics.Claim(t, "What S3 does not take with --writeback stays in the journal and is tried again; one later fsync or close of the file fails with the reason, and only what depends on it waits.")
+	semantics.Claim(t, "The end of a mount with --writeback waits until all is in S3; what S3 does not take, or a second signal leaves, stays in the journal, the last line says how much that is, and the exit code is 1.")
+	semantics.Claim(t, "s3mount status tells what is not in S3 yet, since when, and why it fails; s3mount flush returns when all of it is, or fails with what S3 does not take.")
 	t.Parallel()
 	m, fake, b := fakeMount(t, "--writeback")
 	fake.Fail(s3fake.Rule{Op: s3fake.PutObject, Key: "no", Fault: s3fake.Denied()})
@@ -117,6 +128,7 @@ func TestWritebackRefused(t *testing.T) {
 	must(t, err)
 	must(t, f.Close()) // once
 	same(t, "it is read", read(t, m.Dir+"/no"), "kept")
+	same(t, "its state", xattr(t, m.Dir+"/no", "user.s3mount.state"), "failing")
 	code, stdout, stderr := s3mount(t, nil, "status", m.Dir)
 	if code != 0 || stderr != "" || !strings.Contains(stdout, "1 change of 4 is not in S3, 1 of them failing") || !strings.Contains(stdout, "access denied") {
 		t.Errorf("status: %d, %q, %q", code, stdout, stderr)
@@ -167,8 +179,15 @@ func TestWritebackRandomOperations(t *testing.T) {
 
 // TestWritebackFlush waits for what was promised, and tells the state of a file.
 func TestWritebackFlush(t *testing.T) {
+	semantics.Claim(t, "The extended attribute user.s3mount.state tells of a file whether it is stored, pending, uploading, failing or modified: written, and neither closed nor synced.")
 	t.Parallel()
 	m, fake, b := fakeMount(t, "--writeback")
+	open, err := os.Create(m.Dir + "/open")
+	must(t, err)
+	_, err = open.WriteString("x")
+	must(t, err)
+	same(t, "the state of what is written", xattr(t, m.Dir+"/open", "user.s3mount.state"), "modified")
+	must(t, open.Close())
 	fake.Fail(s3fake.Rule{Op: s3fake.PutObject, Count: 3, Fault: s3fake.SlowDown()})
 	write(t, m.Dir+"/f", "data")
 	code, stdout, stderr := s3mount(t, nil, "flush", m.Dir)
@@ -177,6 +196,7 @@ func TestWritebackFlush(t *testing.T) {
 	}
 	got, _ := b.Get("f")
 	same(t, "the object", string(got), "data")
+	same(t, "its state", xattr(t, m.Dir+"/f", "user.s3mount.state"), "stored")
 	code, stdout, _ = s3mount(t, nil, "status", "--json", m.Dir)
 	if code != 0 || !strings.Contains(stdout, `"pending": 0`) || !strings.Contains(stdout, `"writeback": true`) {
 		t.Errorf("status --json: %d, %s", code, stdout)
@@ -184,4 +204,29 @@ func TestWritebackFlush(t *testing.T) {
 	code, _, stderr = s3mount(t, nil, "flush", m.Dir+"/nothing")
 	same(t, "exit code of a flush of nothing", code, 1)
 	oneLine(t, stderr, "no s3mount runs there", "s3mount status lists all mounts")
+}
+
+// TestWritebackSecondSignal ends a mount whose store does not answer.
+func TestWritebackSecondSignal(t *testing.T) {
+	semantics.Claim(t, "The end of a mount with --writeback waits until all is in S3; what S3 does not take, or a second signal leaves, stays in the journal, the last line says how much that is, and the exit code is 1.")
+	t.Parallel()
+	m, fake, b := fakeMount(t, "--writeback")
+	write(t, m.Dir+"/before", "asks for the folder")
+	fake.Fail(s3fake.Rule{Fault: s3fake.Fault{Act: s3fake.Reset}})
+	write(t, m.Dir+"/f", "kept")
+	m.Signal(unix.SIGTERM)
+	eventually(t, "it unmounts", func() bool { return !mounted(t, m.Dir) })
+	m.Signal(unix.SIGTERM)
+	if err := m.Wait(); err == nil {
+		t.Error("the mount ended without an error")
+	}
+	if !strings.Contains(m.Log(), "in the journal, and not in the store; the next mount of the bucket, or s3mount recover, uploads") {
+		t.Errorf("it does not say what is left:\n%s", m.Log())
+	}
+	fake.Heal()
+	m.Revive()
+	same(t, "it is read", read(t, m.Dir+"/f"), "kept")
+	m.Unmount()
+	got, _ := b.Get("f")
+	same(t, "the store has it", string(got), "kept")
 }

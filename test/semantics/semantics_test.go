@@ -13,7 +13,7 @@ import (
 
 // TestEachPromiseHasATest fails for a promise that no test quotes.
 func TestEachPromiseHasATest(t *testing.T) {
-	quoted := quotes(t, filepath.Join(Root(), "test"))
+	quoted := quotes(t, Root())
 	all, err := Promises()
 	if err != nil {
 		t.Fatal(err)

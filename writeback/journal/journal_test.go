@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/s3mount/s3mount/test/semantics"
 )
 
 const small = 4096 // bytes of a segment in these tests
@@ -187,6 +189,7 @@ func TestTornTail(t *testing.T) {
 // TestDamage flips each bit of what was promised: what is before is used, the rest is kept
 // aside and said.
 func TestDamage(t *testing.T) {
+	semantics.Claim(t, "A damaged journal is used up to the damage; the damaged file is kept beside it, and one line in the log names it.")
 	dir := t.TempDir()
 	j, _, err := open(t, dir)
 	check(t, err)

@@ -143,6 +143,15 @@ func (h heldStore) Put(ctx context.Context, key string, body *io.SectionReader, 
 	return info, err
 }
 
+func (h heldStore) CreateUpload(ctx context.Context, key string, o object.PutOptions) (string, error) {
+	h.g.mu.Lock()
+	defer h.g.mu.Unlock()
+	if h.g.dead {
+		return "", object.Errorf(object.KindUnavailable, "create", key, "")
+	}
+	return h.memStore.CreateUpload(ctx, key, o)
+}
+
 func (h heldStore) CompleteUpload(ctx context.Context, key, id string, parts []object.Part, c object.Condition) (info object.Info, err error) {
 	err = h.held("complete", key, func() (err error) {
 		info, err = h.memStore.CompleteUpload(ctx, key, id, parts, c)
@@ -481,10 +490,13 @@ func (w *world) look(key string) {
 		}
 		off := w.rnd.IntN(len(e.data))
 		n := 1 + w.rnd.IntN(len(e.data)-off)
-		body, err := w.o.Get(ctx, id, object.Range{Off: int64(off), Len: int64(n)})
 		var got []byte
-		if err == nil {
-			got, err = io.ReadAll(body)
+		var err error
+		for try := 0; try == 0 || try < 3 && object.Is(err, object.KindStale); try++ { // it may come to stand just now
+			var body io.ReadCloser
+			if body, err = w.o.Get(ctx, id, object.Range{Off: int64(off), Len: int64(n)}); err == nil {
+				got, err = io.ReadAll(body)
+			}
 		}
 		if object.Is(err, object.KindStale) && w.unsure(id) {
 			continue // only an answer that the gate holds back tells what is there

@@ -270,16 +270,11 @@ func (e *PendingError) Unwrap() error { return e.First }
 // the store changes its mind.
 func (o *Overlay) leftLocked(upto uint64) (left int, stuck error) {
 	l := newLook(o)
-	l.stuck = map[*op]bool{}
 	var first error
 	can := o.mu.running > 0 || o.mu.deleting
 	for _, p := range o.mu.ops {
-		if p.refused && !p.next.IsZero() || !l.freeLocked(p) {
-			l.stuck[p] = true
-			l.passLocked(p)
-		} else {
-			can = true
-		}
+		_, stuck := l.nextLocked(p)
+		can = can || !stuck
 		if p.seq > upto {
 			continue
 		}

@@ -39,8 +39,7 @@ func (o *Overlay) startReady() time.Duration {
 		if o.mu.running >= o.Parallel && (l.puts || o.mu.deleting) {
 			break
 		}
-		free := l.freeLocked(p)
-		l.passLocked(p)
+		free, _ := l.nextLocked(p)
 		switch {
 		case !free || p.running:
 		case p.kind == opDelete:
@@ -64,65 +63,75 @@ func (o *Overlay) startReady() time.Duration {
 	return l.again
 }
 
-// look goes through the operations in order, and knows what is before.
+// look goes through the operations in order, and knows what is before. One is stuck if the
+// store refuses it, or it has to wait for one that is: then nothing else waits for it.
 type look struct {
 	o     *Overlay
 	now   time.Time
 	again time.Duration
 
+	// The maps tell whether one that is before is stuck.
 	keys          map[string]bool // that have operations
 	markers       map[string]bool // of folders that are about to be stored
 	reads         map[string]bool // keys of which versions are read
-	puts, deletes bool            // there are some, that the store did not refuse
-	stuck         map[*op]bool    // if it is not nil, only these are before
+	stuck         map[*op]bool
+	puts, deletes bool // there are some that are not stuck
 }
 
 func newLook(o *Overlay) *look {
-	return &look{o: o, now: o.Clock(), again: time.Minute,
-		keys: map[string]bool{}, markers: map[string]bool{}, reads: map[string]bool{}}
+	return &look{o: o, now: o.Clock(), again: time.Minute, keys: map[string]bool{}, markers: map[string]bool{},
+		reads: map[string]bool{}, stuck: map[*op]bool{}}
 }
 
-// waitsLocked reports whether p is not over, as far as it counts.
-func (l *look) waitsLocked(p *op) bool { return p != nil && (l.stuck == nil || l.stuck[p]) }
+// nextLocked takes the next operation in, and reports whether nothing before it is in its way,
+// and whether it is stuck.
+func (l *look) nextLocked(p *op) (free, stuck bool) {
+	free, stuck = l.freeLocked(p)
+	stuck = stuck || p.refused && !p.next.IsZero()
+	l.passLocked(p, stuck)
+	return free, stuck
+}
 
-// freeLocked reports whether nothing before p is in its way.
-func (l *look) freeLocked(p *op) bool {
-	if l.keys[p.key] || l.reads[p.key] {
-		return false
+func (l *look) freeLocked(p *op) (free, stuck bool) {
+	free = true
+	after := func(m map[string]bool, key string) {
+		s, ok := m[key]
+		free, stuck = free && !ok, stuck || s
 	}
+	after(l.keys, p.key)
+	after(l.reads, p.key)
 	if p.kind == opDelete {
-		return !l.puts
-	}
-	if l.deletes {
-		return false
+		return free && !l.puts, stuck
 	}
 	if len(l.markers) > 0 {
 		for marker := range folders(p.key) {
-			if l.markers[marker] {
-				return false
-			}
+			after(l.markers, marker)
 		}
 	}
 	for v := p.v; v.base != nil && !v.stands; v = v.base {
-		if b := v.base.op; l.waitsLocked(b) && b.order < p.order {
-			return false // whatever becomes of that decides how this is sent
+		if b := v.base.op; b != nil && b.order < p.order { // what becomes of that decides how p is sent
+			free, stuck = false, stuck || l.stuck[b]
 		}
 	}
-	return p.after == nil || p.after.stands || l.stuck != nil && !l.stuck[p.after.op]
+	return free && !l.deletes && (p.after == nil || p.after.stands), stuck
 }
 
-func (l *look) passLocked(p *op) {
-	l.keys[p.key] = true
+func (l *look) passLocked(p *op, stuck bool) {
+	if stuck {
+		l.stuck[p] = true
+	}
+	note := func(m map[string]bool, key string) { m[key] = m[key] || stuck }
+	note(l.keys, p.key)
 	if p.kind == opDelete {
-		l.deletes = l.deletes || !p.refused && !p.idle
+		l.deletes = l.deletes || !stuck && !p.idle
 		return
 	}
-	l.puts = l.puts || !p.refused
+	l.puts = l.puts || !stuck
 	if strings.HasSuffix(p.key, "/") {
-		l.markers[p.key] = true
+		note(l.markers, p.key)
 	}
 	if root := p.v.rootLocked(); root.Key != "" {
-		l.reads[root.Key] = true
+		note(l.reads, root.Key)
 	}
 }
 

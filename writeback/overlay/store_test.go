@@ -20,6 +20,7 @@ type memStore struct {
 	mu      sync.Mutex
 	objects map[string]memObject
 	writes  int
+	batches int // of deletes
 	page    int // entries of a page; 0: 1,000
 	uploads map[string]*memUpload
 	// fail is asked before each write, with the lock held.
@@ -125,6 +126,9 @@ func (m *memStore) Copy(_ context.Context, src object.ID, dst string, o object.C
 
 func (m *memStore) DeleteMany(_ context.Context, keys []string) error {
 	var errs []error
+	m.mu.Lock()
+	m.batches++
+	m.mu.Unlock()
 	for _, key := range keys {
 		errs = append(errs, m.write("delete", key, func() error {
 			delete(m.objects, key)

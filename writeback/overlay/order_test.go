@@ -1,0 +1,222 @@
+package overlay
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/s3mount/s3mount/internal/budget"
+	"github.com/s3mount/s3mount/object"
+	"github.com/s3mount/s3mount/test/semantics"
+	"github.com/s3mount/s3mount/writeback"
+)
+
+// simple is an Overlay on a store that works, of which nothing is sent before start.
+type simple struct {
+	t     *testing.T
+	store *memStore
+	*Overlay
+	send *writeback.Queue
+}
+
+func newSimple(t *testing.T, change func(*Options)) *simple {
+	s := &simple{t: t, store: newMemStore()}
+	dir, disk := scratch(t), budget.NewDisk(1<<20)
+	var err error
+	s.send, err = writeback.NewQueue(writeback.Options{Dir: dir + "/sending", Uploader: s.store, Disk: disk})
+	s.check(err)
+	o := Options{Dir: dir + "/journal", Store: s.store, Sender: s.send, Disk: disk, Quiet: time.Millisecond, Retry: time.Millisecond, SegmentSize: 64 << 10}
+	if change != nil {
+		change(&o)
+	}
+	s.Overlay, err = Open(o)
+	s.check(err)
+	t.Cleanup(func() {
+		s.check(s.Close())
+		s.check(s.send.Close(context.Background()))
+	})
+	return s
+}
+
+func (s *simple) check(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *simple) put(key, data string, c object.Condition) object.Info {
+	s.t.Helper()
+	info, err := s.tryPut(key, data, c)
+	s.check(err)
+	return info
+}
+
+func (s *simple) tryPut(key, data string, c object.Condition) (object.Info, error) {
+	return s.Put(context.Background(), key, io.NewSectionReader(bytes.NewReader([]byte(data)), 0, int64(len(data))),
+		object.PutOptions{Meta: object.Meta{"of": data}, Condition: c})
+}
+
+func (s *simple) rename(from object.Info, to string) object.Info {
+	s.t.Helper()
+	info, err := s.Copy(context.Background(), from.ID(), to, object.CopyOptions{Size: from.Size})
+	s.check(err)
+	s.check(s.Delete(context.Background(), from.Key))
+	return info
+}
+
+// sent starts, waits for all, and returns the writes that the store got.
+func (s *simple) sent() string {
+	s.t.Helper()
+	s.Start()
+	s.check(s.Flush(context.Background()))
+	return strings.Join(s.store.log, ", ")
+}
+
+var fresh = object.Condition{IfAbsent: true}
+
+func TestOrder(t *testing.T) {
+	semantics.Claim(t, "What is sent to S3 later is sent in an order that S3 may show: a delete after all that was written before it, a file after its folder, and of several versions of a file that wait the last one alone.")
+	for name, c := range map[string]struct {
+		do   func(s *simple)
+		want string
+	}{
+		"the last version alone": {func(s *simple) {
+			s.put("f", "1", fresh)
+			s.put("f", "2", object.Condition{})
+			s.put("f", "3", object.Condition{})
+		}, "put f"},
+		"a file that is gone again": {func(s *simple) {
+			s.put("f", "1", fresh)
+			s.check(s.Delete(context.Background(), "f"))
+		}, ""},
+		"a temporary name": {func(s *simple) {
+			s.put("f", "old", object.Condition{})
+			s.rename(s.put(".f.tmp", "new", fresh), "f")
+		}, "put f"},
+		"a temporary name that may be there": {func(s *simple) {
+			s.rename(s.put(".f.tmp", "new", object.Condition{}), "f")
+		}, "put f, delete .f.tmp"},
+		"a rename of what is stored": {func(s *simple) {
+			s.store.mu.Lock()
+			info := s.store.putLocked("a", []byte("data"), object.Meta{"of": "data"}, "")
+			s.store.mu.Unlock()
+			s.rename(info, "b")
+		}, "copy b, delete a"},
+		"a folder before its file": {func(s *simple) {
+			s.put("d/", "", fresh)
+			s.put("d/f", "1", fresh)
+		}, "put d/, put d/f"},
+		"a delete behind what was written": {func(s *simple) {
+			s.put("new", "1", fresh)
+			s.check(s.Delete(context.Background(), "old"))
+			s.put("newer", "1", fresh)
+		}, "put new, delete old, put newer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSimple(t, nil)
+			c.do(s)
+			if got := s.sent(); got != c.want {
+				t.Errorf("sent: %s; want %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestDeletesGoTogether(t *testing.T) {
+	s := newSimple(t, nil)
+	for i := range 500 {
+		s.check(s.Delete(context.Background(), fmt.Sprint(i)))
+	}
+	s.sent()
+	if s.store.batches != 1 {
+		t.Errorf("%d requests for 500 deletes", s.store.batches)
+	}
+}
+
+// TestRefusedHoldsBackOnlyWhatNeedsIt refuses one key.
+func TestRefusedHoldsBackOnlyWhatNeedsIt(t *testing.T) {
+	s := newSimple(t, nil)
+	s.store.fail = func(_, key string) outcome {
+		if key == "no" {
+			return denied
+		}
+		return works
+	}
+	s.store.mu.Lock()
+	source := s.store.putLocked("source", []byte("data"), object.Meta{"of": "data"}, "")
+	s.store.mu.Unlock()
+	s.rename(source, "no") // the source must stay
+	s.put("yes", "1", fresh)
+	s.check(s.Delete(context.Background(), "other"))
+	s.Start()
+	err := s.Flush(context.Background())
+	var pending *PendingError
+	if !errors.As(err, &pending) || pending.Count != 2 || !object.Is(err, object.KindPermission) {
+		t.Fatalf("flush: %v", err)
+	}
+	if got := strings.Join(s.store.log, ", "); got != "put yes, delete other" {
+		t.Errorf("sent: %s", got)
+	}
+	if st := s.Status(10); st.Failing != 1 || st.Pending != 2 || st.Changes[0].Key != "no" || !strings.Contains(st.Changes[0].Error, "access denied") {
+		t.Errorf("%+v", st)
+	}
+	if s.State("no") != "failing" || s.State("yes") != "stored" {
+		t.Errorf("states: %s, %s", s.State("no"), s.State("yes"))
+	}
+	if err := s.TakeFailure("no"); !object.Is(err, object.KindPermission) || s.TakeFailure("no") != nil {
+		t.Errorf("the failure: %v", err)
+	}
+	s.store.mu.Lock()
+	s.store.fail = nil
+	s.store.mu.Unlock()
+	s.check(s.Flush(context.Background()))
+	if got := slices.Sorted(func(yield func(string) bool) {
+		for k := range s.store.content() {
+			if !yield(k) {
+				return
+			}
+		}
+	}); !slices.Equal(got, []string{"no", "yes"}) {
+		t.Errorf("the store has %v", got)
+	}
+}
+
+// TestBound fills the Overlay while nothing is sent.
+func TestBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSimple(t, func(o *Options) { o.MaxOps, o.Patience = 3, time.Minute })
+		for i := range 3 {
+			s.put(fmt.Sprint(i), "x", fresh)
+		}
+		began := time.Now()
+		if _, err := s.tryPut("more", "x", fresh); !object.Is(err, object.KindNoSpace) || time.Since(began) != time.Minute {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+		s.Start()
+		s.put("more", "x", fresh)
+		s.check(s.Flush(context.Background()))
+	})
+}
+
+// TestUnanswered ends a flush when the store does not answer.
+func TestUnanswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSimple(t, func(o *Options) { o.Patience = time.Minute })
+		s.store.fail = func(string, string) outcome { return lost }
+		s.put("f", "x", fresh)
+		s.Start()
+		began := time.Now()
+		err := s.Flush(context.Background())
+		if !object.Is(err, object.KindUnavailable) || time.Since(began) < time.Minute || time.Since(began) > 2*time.Minute {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+	})
+}
