@@ -143,9 +143,7 @@ func (l *listing) remove(name string) {
 	delete(l.byName, name)
 	at := l.position(name)
 	l.names = slices.Delete(l.names, at, at+1)
-	if l.ahead.next > at {
-		l.ahead.next--
-	}
+	l.ahead.removed(at)
 }
 
 // keepListing caches what a complete listing of p showed, unless this mount changed the

@@ -131,3 +131,86 @@ func TestLargeObjectIsNoLink(t *testing.T) {
 		t.Errorf("mode %o", e.Attr.Mode)
 	}
 }
+
+// rm -rf of small files, which may be links, waits for the attributes of the first few
+// only: those of the others come ahead of it.
+func TestAttributesRunAheadOfRemoving(t *testing.T) {
+	m := newMemStore()
+	for i := range 200 {
+		m.put(fmt.Sprintf("d/f%03d", i), "small", nil)
+	}
+	w := newWorld(t, m)
+	names := w.list("d")
+	now, waited := "", 0
+	for _, name := range names {
+		w.fs.wg.Wait() // what runs ahead has come
+		m.mu.Lock()
+		now = "d/" + name
+		m.fail = func(op, key string) error {
+			if op == "Head" && key == now {
+				waited++
+			}
+			return nil
+		}
+		m.mu.Unlock()
+		_, err := w.lookup(now)
+		w.must(err)
+		w.must(w.unlink(now))
+	}
+	w.fs.wg.Wait()
+	if waited > 5 {
+		t.Errorf("%d of %d waited for attributes", waited, len(names))
+	}
+	if n := m.requests("Head"); n > len(names)+2 {
+		t.Errorf("%d HEADs for %d files", n, len(names))
+	}
+}
+
+// rm -rf of a tree sends, beside a DELETE for each file, what each folder needs: its
+// listing, the one that tells that it is empty now, and the removal of its marker. A
+// folder that had none gets one with its last file, since nothing tells that it goes, too.
+func TestRequestsOfRemovingATree(t *testing.T) {
+	for _, marked := range []bool{false, true} {
+		m := newMemStore()
+		const folders, files = 20, 25
+		big := strings.Repeat("x", maxLinkSize+1)
+		for i := range folders {
+			for j := range files {
+				m.put(fmt.Sprintf("d/%02d/%02d", i, j), big, nil)
+			}
+			if marked {
+				m.put(fmt.Sprintf("d/%02d/", i), "", nil)
+			}
+		}
+		m.put("d/", "", nil)
+		w := newWorld(t, m)
+		for _, folder := range w.list("d") {
+			dir := "d/" + folder
+			for _, name := range w.list(dir) {
+				_, err := w.lookup(dir + "/" + name)
+				w.must(err)
+				w.must(w.unlink(dir + "/" + name))
+			}
+			w.must(w.rmdir(dir))
+		}
+		w.must(w.rmdir("d"))
+		w.fs.wg.Wait()
+		w.keys()
+		puts := folders
+		if marked {
+			puts = 0
+		}
+		if n := m.requests("Put"); n != puts {
+			t.Errorf("markers %v: %d PUTs, want %d", marked, n, puts)
+		}
+		if n := m.requests("Delete"); n != folders*files+folders+1 {
+			t.Errorf("markers %v: %d DELETEs", marked, n)
+		}
+		if n := m.requests("Head"); n > 2*folders+4 {
+			t.Errorf("markers %v: %d HEADs", marked, n)
+		}
+		if n := m.requests("List"); n > 3*folders+4 {
+			t.Errorf("markers %v: %d LISTs", marked, n)
+		}
+	}
+}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/s3mount/s3mount/object"
 	"github.com/s3mount/s3mount/vfs/treemove"
 )
@@ -16,20 +18,16 @@ import (
 // says what becomes of it if the process dies. The caller holds ns exclusively, so that no
 // name changes meanwhile.
 func (fs *FS) renameFolder(ctx context.Context, r rename, newPrefix string) error {
-	empty, marker, err := fs.mayReplace(ctx, r.target, newPrefix)
-	if err != nil {
-		return err
-	}
-	if !empty {
-		return object.Errorf(object.KindNotEmpty, "rename", newPrefix, "the new name is a folder with content")
-	}
 	files := fs.liveBeneath(r.n)
 	for _, f := range files {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 	}
-	t := &tree{fs: fs, move: fs.mover.Begin(fs.keyOf(r.n), newPrefix, marker), live: fs.versionsOf(files), moved: map[string]object.Info{}}
+	t := &tree{fs: fs, move: fs.mover.Begin(fs.keyOf(r.n), newPrefix), live: fs.versionsOf(files), moved: map[string]object.Info{}}
 	t.move.Copied = t.copied
+	if err := t.look(ctx, r, newPrefix); err != nil {
+		return err
+	}
 	if err := t.move.Copy(ctx); err != nil {
 		return err
 	}
@@ -102,6 +100,23 @@ type tree struct {
 
 	mu    sync.Mutex             // guards what follows while copies run
 	moved map[string]object.Info // the copies of live, but of those that somebody replaced
+}
+
+// look asks at the same time what is to be moved and what is under the new name.
+func (t *tree) look(ctx context.Context, r rename, newPrefix string) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return t.move.Look(ctx) })
+	g.Go(func() error {
+		empty, marker, err := t.fs.mayReplace(ctx, r.target, newPrefix)
+		if err == nil && !empty {
+			err = object.Errorf(object.KindNotEmpty, "rename", newPrefix, "the new name is a folder with content")
+		}
+		if marker {
+			t.move.KeepMarker()
+		}
+		return err
+	})
+	return g.Wait()
 }
 
 // copied notes a copy that stands.

@@ -28,6 +28,20 @@ func (a *aheadState) slid(drop int) {
 	a.dropped += drop
 }
 
+// removed moves positions, when the name at one of them goes. Who removes names is as far
+// as one who passes over them.
+func (a *aheadState) removed(at int) {
+	if at < a.asked+a.horizon {
+		a.asked--
+	}
+	if a.next > at {
+		a.next--
+	}
+	if a.until > at {
+		a.until--
+	}
+}
+
 // runAhead fetches the attributes of the names that come behind n in a folder's listing,
 // in parallel, when several lookups in turn had to ask for theirs: somebody goes through
 // the folder with stat. A single lookup asks for nothing more.

@@ -94,7 +94,13 @@ func (tr *trial) run() {
 	if tr.rnd.IntN(5) == 0 {
 		tr.b.refuse = tr.to + "f3" // the move fails, and may die while it is undone
 	}
-	v := tr.mover().Begin(tr.from, tr.to, tr.hadMark)
+	v := tr.mover().Begin(tr.from, tr.to)
+	if tr.hadMark {
+		v.KeepMarker()
+	}
+	if tr.rnd.IntN(2) == 0 && v.Look(ctx) != nil {
+		return // it died before it began
+	}
 	if v.Copy(ctx) == nil {
 		_ = v.Delete(ctx) // both fail by the crash, and nothing else is to be told
 	}

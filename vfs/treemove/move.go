@@ -34,7 +34,7 @@ type Options struct {
 	// Dir is the folder of the records, made when needed; empty: none are written, and a
 	// move that the process does not survive stays as it is.
 	Dir string
-	// Parallel bounds the copies at a time; default 32.
+	// Parallel bounds the copies at a time; default 64.
 	Parallel int
 	// Keep bounds the keys of one move that are held in memory; default 10,000. Of more,
 	// the old keys are listed again to be deleted.
@@ -57,7 +57,7 @@ type Mover struct {
 // New makes a Mover; it sends no request.
 func New(o Options) *Mover {
 	if o.Parallel == 0 {
-		o.Parallel = 32
+		o.Parallel = 64
 	}
 	if o.Keep == 0 {
 		o.Keep = 10_000
@@ -81,6 +81,8 @@ type Move struct {
 	rec      record
 	from, to string
 
+	first *object.Page // of the old prefix, if it was listed ahead
+
 	mu     sync.Mutex // guards what follows while copies run
 	keys   keyList    // the old keys that were found
 	copied keyList    // the new ones that stand, or may stand after a failure
@@ -102,9 +104,22 @@ func (l *keyList) add(key string, most int) {
 }
 
 // Begin makes a move. Both prefixes end in "/", and neither is inside the other. Nothing is
-// under the new one but, if marker is set, its marker.
-func (m *Mover) Begin(from, to string, marker bool) *Move {
-	return &Move{m: m, from: from, to: to, rec: record{From: []byte(from), To: []byte(to), Phase: copying, Marker: marker}}
+// under the new one but perhaps its marker, see KeepMarker. It sends no request.
+func (m *Mover) Begin(from, to string) *Move {
+	return &Move{m: m, from: from, to: to, rec: record{From: []byte(from), To: []byte(to), Phase: copying}}
+}
+
+// KeepMarker says that the new prefix has a marker, which stays until the move is decided.
+func (v *Move) KeepMarker() { v.rec.Marker = true }
+
+// Look lists the first page of what is to be moved, for Copy to begin with: while the caller
+// looks at something else.
+func (v *Move) Look(ctx context.Context) error {
+	page, err := v.m.o.Store.List(ctx, object.Query{Prefix: v.from})
+	if err == nil {
+		v.first = &page
+	}
+	return err
 }
 
 // Keys returns the old keys, once Copy has returned; ok is false if they are too many.
@@ -167,11 +182,16 @@ func (v *Move) copyAll(ctx context.Context) error {
 	var g errgroup.Group
 	g.SetLimit(v.m.o.Parallel)
 	for q := (object.Query{Prefix: v.from}); v.failure() == nil; {
-		page, err := v.m.o.Store.List(ctx, q)
-		if err != nil {
-			v.fail(err)
-			break
+		if v.first == nil {
+			page, err := v.m.o.Store.List(ctx, q)
+			if err != nil {
+				v.fail(err)
+				break
+			}
+			v.first = &page
 		}
+		page := *v.first
+		v.first = nil
 		for _, info := range page.Objects {
 			v.keys.add(info.Key, v.m.o.Keep)
 			if v.rec.Marker && info.Key == v.from {

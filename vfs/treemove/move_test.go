@@ -30,7 +30,7 @@ func dying(t *testing.T, steps int) (b *bucket, dir string) {
 	m := New(Options{Store: b, Dir: dir, Parallel: 1, Now: b.now})
 	m.step = b.recordStep(dir)
 	b.crashAfter(steps)
-	v := m.Begin("p/old/", "p/new/", false)
+	v := m.Begin("p/old/", "p/new/")
 	if err := v.Copy(t.Context()); err == nil {
 		if v.Delete(t.Context()) == nil {
 			t.Fatalf("it lived for more than %d steps", steps)
@@ -99,7 +99,7 @@ func TestCopyAfterAFailedUndoStays(t *testing.T) {
 	}
 	m := New(Options{Store: refusing{b}, Dir: dir, Now: b.now})
 	b.refuse = "n/1"
-	err := m.Begin("d/", "n/", false).Copy(t.Context())
+	err := m.Begin("d/", "n/").Copy(t.Context())
 	if !object.Is(err, object.KindPermission) || !strings.Contains(err.Error(), "the next mount tries again") {
 		t.Errorf("the error is %v", err)
 	}
@@ -129,7 +129,8 @@ func TestMarkerReplacesTheTargets(t *testing.T) {
 		m := New(Options{Store: b, Dir: dir, Parallel: 1, Now: b.now})
 		m.step = b.recordStep(dir)
 		b.crashAfter(steps)
-		v := m.Begin("d/", "n/", true)
+		v := m.Begin("d/", "n/")
+		v.KeepMarker()
 		if v.Copy(t.Context()) == nil && v.Delete(t.Context()) == nil && steps < 8 {
 			t.Errorf("%d steps were all", steps)
 		}
@@ -178,7 +179,7 @@ func TestMoveWithoutARecordIsRefused(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := New(Options{Store: b, Dir: filepath.Join(file, "renames")}).Begin("d/", "n/", false).Copy(t.Context()); err == nil {
+	if err := New(Options{Store: b, Dir: filepath.Join(file, "renames")}).Begin("d/", "n/").Copy(t.Context()); err == nil {
 		t.Error("it was begun")
 	}
 	b.want(t, "d/f")
@@ -196,7 +197,7 @@ func TestMoveThatCantBeDecidedIsUndone(t *testing.T) {
 		}
 		return nil
 	}
-	if err := m.Begin("d/", "n/", false).Copy(t.Context()); !errors.Is(err, os.ErrPermission) {
+	if err := m.Begin("d/", "n/").Copy(t.Context()); !errors.Is(err, os.ErrPermission) {
 		t.Errorf("%v", err)
 	}
 	b.want(t, "d/f")

@@ -114,7 +114,7 @@ func TestMemoryOfAVeryLargeMove(t *testing.T) {
 		runtime.GC()
 		var before runtime.MemStats
 		runtime.ReadMemStats(&before)
-		v := New(Options{Store: w, Dir: recordDir(t)}).Begin("d/", "n/", false)
+		v := New(Options{Store: w, Dir: recordDir(t)}).Begin("d/", "n/")
 		err := v.Copy(t.Context())
 		if fails != (err != nil) {
 			t.Fatal(err)
