@@ -65,6 +65,26 @@ func (fs *FS) Stored(local object.ID, now object.Info) {
 	}
 }
 
+// Lost makes the name of a local version be looked up again: somebody else has it.
+func (fs *FS) Lost(local object.ID) {
+	fs.tree.Lock()
+	p, name := fs.placeLocked(local.Key)
+	fs.changedLocked(local.Key)
+	var n *Inode
+	if p != nil && name != "" {
+		fs.setListingLocked(p, nil)
+		if n = p.t.children[name]; n != nil && n.t.staged == nil && n.t.info.ID() == local {
+			fs.detachLocked(n) // who has it open goes on reading what was written
+		} else {
+			n = nil
+		}
+	}
+	fs.tree.Unlock()
+	if n != nil && fs.inval != nil {
+		fs.wg.Go(func() { fs.inval.InvalidateEntry(p.id, name) })
+	}
+}
+
 // becomeLocked gives an inode the version that its own has become in the store.
 func (fs *FS) becomeLocked(n *Inode, now object.Info) {
 	if now.Meta == nil {

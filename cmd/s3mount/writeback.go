@@ -47,6 +47,7 @@ func openPromises(folder *cacheFolder, bucket *s3remote.Bucket, disk *budget.Dis
 	ov, err := overlay.Open(overlay.Options{
 		Dir: folder.journalDir(), Store: bucket, Sender: sender, Disk: disk,
 		MaxOps: int(o.memory) / pendingShare / pendingEntry, Patience: o.retryFor, Log: log,
+		Unsent: filepath.Join(o.cacheDir, "unsent"),
 	})
 	var damage *journal.DamageError
 	if errors.As(err, &damage) {

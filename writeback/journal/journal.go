@@ -271,6 +271,7 @@ func (j *Journal) wroteLocked(s *segment, end, appended int64, err error) error 
 	}
 	s.synced = max(s.synced, end)
 	j.mu.synced = max(j.mu.synced, appended)
+	j.dropLocked()
 	return nil
 }
 
@@ -302,13 +303,13 @@ func (j *Journal) rewriteLocked(s *segment) error {
 	if err := j.wroteLocked(last, last.end, j.mu.appended, unix.Fdatasync(int(last.file.Fd()))); err != nil {
 		return err
 	}
-	j.dropLocked()
 	return nil
 }
 
-// dropLocked deletes the oldest segments that nobody needs, but not the last one.
+// dropLocked deletes the oldest segments that nobody needs, not after a crash either, but not
+// the last one.
 func (j *Journal) dropLocked() {
-	for len(j.mu.segments) > 1 && len(j.mu.segments[0].live) == 0 {
+	for len(j.mu.segments) > 1 && len(j.mu.segments[0].live) == 0 && j.mu.segments[0].freed <= j.mu.synced {
 		if err := j.mu.segments[0].remove(); err != nil {
 			j.o.Log.Warn("a file of the journal can't be deleted", "file", j.mu.segments[0].path, "err", err)
 		}
@@ -322,6 +323,7 @@ func (j *Journal) Release(r *Record) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	delete(r.seg.live, r)
+	r.seg.freed = j.mu.appended
 	if !j.mu.closed {
 		j.dropLocked()
 	}

@@ -305,3 +305,31 @@ func TestFailedSyncIsFinal(t *testing.T) {
 		t.Error("it takes more")
 	}
 }
+
+// TestReleaseWaitsForTheSync: what says that a record is not needed is not durable yet, so
+// that a crash of the machine must find the record.
+func TestReleaseWaitsForTheSync(t *testing.T) {
+	dir := t.TempDir()
+	j, _, err := open(t, dir)
+	check(t, err)
+	first := add(t, j, 1, 1)[0]
+	for i := 2; len(logs(t, dir)) < 2; i++ {
+		for _, r := range add(t, j, i, 1) {
+			j.Release(r)
+		}
+	}
+	check(t, j.SyncAll())
+	add(t, j, 1000, 1) // says that the first is not needed
+	j.Release(first)
+	_, heads, err := open(t, copyDir(t, dir))
+	check(t, err)
+	if !slices.Contains(heads, string(headOf(1))) {
+		t.Error("the record went before the sync")
+	}
+	check(t, j.SyncAll())
+	_, heads, err = open(t, copyDir(t, dir))
+	check(t, err)
+	if slices.Contains(heads, string(headOf(1))) {
+		t.Error("the record stays after the sync")
+	}
+}

@@ -29,6 +29,9 @@ type segment struct {
 	end    int64 // where the next frame goes
 	synced int64 // up to where the file is durable
 	live   map[*Record]struct{}
+	// freed is how far the log had come, as Journal.appended counts, when a record was last
+	// released: what says that it is not needed may not be durable before.
+	freed int64
 }
 
 func segmentPath(dir string, number uint64) string {

@@ -113,6 +113,10 @@ func (m *merge) page(ctx context.Context, got object.Page, pending []*entry) err
 	for _, list := range [][]*entry{pending, m.o.pendingIn(m.q.Prefix, m.after)} {
 		m.o.mu.Lock()
 		for _, e := range list {
+			if e.lost && e.over {
+				delete(changes, e.key)
+				continue
+			}
 			changes[e.key] = e.info
 		}
 		m.o.mu.Unlock()

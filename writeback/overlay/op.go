@@ -46,6 +46,7 @@ type op struct {
 	// maybe are versions that an earlier process may have stored under the key, whose place
 	// this one took.
 	maybe []object.Info
+	aside aside
 }
 
 // sentLocked reports whether the store may have executed an operation.
@@ -62,6 +63,7 @@ type entry struct {
 	key  string
 	ops  []*op        // pending, in order
 	info *object.Info // nil: there is nothing under the key
+	lost bool         // what is in the store is somebody else's
 	over bool         // all ops are done; info is what came of it
 }
 
@@ -105,6 +107,7 @@ func (o *Overlay) addLocked(p *op) bool {
 	o.putInLocked(p)
 	for _, last := range replaced {
 		o.removeLocked(e, last)
+		o.noteGoneLocked(last.v, last.seq)
 	}
 	if !needed && len(e.ops) == 1 {
 		o.removeLocked(e, p)

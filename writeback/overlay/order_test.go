@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -219,4 +222,94 @@ func TestUnanswered(t *testing.T) {
 			t.Errorf("after %v: %v", time.Since(began), err)
 		}
 	})
+}
+
+// TestConflict has somebody else store an object while a change of it waits.
+func TestConflict(t *testing.T) {
+	other := func(s *simple, key string) {
+		s.store.mu.Lock()
+		defer s.store.mu.Unlock()
+		s.store.putLocked(key, []byte("theirs"), object.Meta{"of": "theirs"}, "")
+	}
+	theirs := describe([]byte("theirs"), object.Meta{"of": "theirs"})
+	at := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	options := func(o *Options) {
+		o.Host, o.Clock = "host", func() time.Time { return at }
+		o.Quiet = -1 // the clock stands
+		o.Unsent = t.TempDir()
+	}
+	for name, c := range map[string]struct {
+		do      func(s *simple)
+		want    map[string]string
+		failing string
+	}{
+		"a new file": {func(s *simple) {
+			s.put("f", "ours", fresh)
+			other(s, "f")
+		}, map[string]string{"f": theirs, "f.conflict-host-20261128T120000Z": describe([]byte("ours"), object.Meta{"of": "ours"})}, "f"},
+		"a changed file": {func(s *simple) {
+			s.store.mu.Lock()
+			old := s.store.putLocked("f", []byte("old"), nil, "")
+			s.store.mu.Unlock()
+			s.put("f", "ours", object.Condition{IfMatch: old.ETag})
+			other(s, "f")
+		}, map[string]string{"f": theirs, "f.conflict-host-20261128T120000Z": describe([]byte("ours"), object.Meta{"of": "ours"})}, "f"},
+		"a folder": {func(s *simple) {
+			s.put("d/", "", fresh)
+			other(s, "d/")
+		}, map[string]string{"d/": theirs, "d.conflict-host-20261128T120000Z/": describe(nil, object.Meta{"of": ""})}, "d/"},
+		"a rename whose source they replaced": {func(s *simple) {
+			s.store.mu.Lock()
+			old := s.store.putLocked("a", []byte("old"), object.Meta{"of": "old"}, "")
+			s.store.mu.Unlock()
+			s.rename(old, "b")
+			other(s, "a")
+		}, map[string]string{"a": theirs}, "b"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSimple(t, options)
+			c.do(s)
+			s.sent()
+			s.check(s.Flush(context.Background())) // of what was moved aside
+			if got := s.store.content(); !maps.Equal(got, c.want) {
+				t.Errorf("the store has %v, want %v", got, c.want)
+			}
+			if err := s.TakeFailure(c.failing); !object.Is(err, object.KindStale) {
+				t.Errorf("the failure: %v", err)
+			}
+			if s.Pending() > 0 || !s.log.Empty() {
+				t.Errorf("%d are pending", s.Pending())
+			}
+		})
+	}
+}
+
+// TestBaseReplaced has somebody else replace an object of which a part was changed: the part
+// is kept.
+func TestBaseReplaced(t *testing.T) {
+	dir := t.TempDir()
+	s := newSimple(t, func(o *Options) { o.Unsent = dir })
+	s.store.mu.Lock()
+	old := s.store.putLocked("f", []byte("0123456789"), object.Meta{"of": "old"}, "")
+	s.store.mu.Unlock()
+	_, _, err := s.Promise(context.Background(), "f", object.PutOptions{Meta: object.Meta{"of": "new"}},
+		writeback.Edit{Size: 10, Ranges: []object.Range{{Off: 3, Len: 2}}, Content: strings.NewReader("...ab....."), Base: old.ID(), BaseEnd: 10})
+	s.check(err)
+	s.store.mu.Lock()
+	s.store.putLocked("f", []byte("theirs"), object.Meta{"of": "theirs"}, "")
+	s.store.mu.Unlock()
+	s.sent()
+	files, err := filepath.Glob(dir + "/f.*")
+	s.check(err)
+	if len(files) != 2 {
+		t.Fatalf("kept: %v", files)
+	}
+	kept, err := os.ReadFile(files[0])
+	s.check(err)
+	if string(kept) != "\x00\x00\x00ab\x00\x00\x00\x00\x00" {
+		t.Errorf("kept: %q", kept)
+	}
+	if got := s.store.content(); len(got) != 1 || !strings.Contains(got["f"], "theirs") {
+		t.Errorf("the store has %v", got)
+	}
 }

@@ -36,6 +36,9 @@ type Listener interface {
 	// Stored says that the version local of its key is now. now.Meta is nil where it is
 	// not known.
 	Stored(local object.ID, now object.Info)
+	// Lost says that the version local is not, and will not be, under its key, as somebody
+	// else changed that.
+	Lost(local object.ID)
 }
 
 // Cache takes over files that hold a version which the store has.
@@ -54,6 +57,10 @@ type Options struct {
 	// are promised here.
 	Sender *writeback.Queue
 	Disk   *budget.Disk
+	// Unsent is the folder for what is local of a version that can't be stored, since the
+	// store no longer has what it rests on; empty: nothing is kept.
+	Unsent string
+	Host   string // in the names of versions that lost a race; default the machine's
 	// MaxOps bounds the operations that are pending; default 10,000. Who would exceed it
 	// waits up to Patience (default 2 minutes) and fails with KindNoSpace.
 	MaxOps   int
@@ -95,6 +102,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Small == 0 {
 		o.Small = 64 << 10
+	}
+	if o.Host == "" {
+		o.Host, _ = os.Hostname() // empty if there is none
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -160,7 +170,7 @@ func Open(opts Options) (*Overlay, error) {
 	if err := os.MkdirAll(o.layerDir(), 0o700); err != nil {
 		return nil, localError("open journal", "", err)
 	}
-	r := &replay{o: o, ops: map[uint64]*replayed{}, done: map[uint64]*doneRecord{}, gone: map[uint64]bool{}, seqs: map[string]uint64{}}
+	r := &replay{o: o, ops: map[uint64]*replayed{}, done: map[uint64]*doneRecord{}, gone: map[uint64]bool{}, notes: map[uint64]*journal.Record{}, seqs: map[string]uint64{}}
 	log, err := journal.Open(journal.Options{Dir: o.journalDir(), SegmentSize: o.SegmentSize, Log: o.Log}, r.read)
 	var damage *journal.DamageError
 	if err != nil && !errors.As(err, &damage) {

@@ -22,8 +22,10 @@ type replay struct {
 	// again are records that came twice.
 	again []*journal.Record
 	held  []*version
-	gone  map[uint64]bool   // operations that others took the place of
-	seqs  map[string]uint64 // by ETag
+	left  []*version                 // of these, what is never sent
+	gone  map[uint64]bool            // operations that others took the place of
+	notes map[uint64]*journal.Record // that say so
+	seqs  map[string]uint64          // by ETag
 }
 
 type replayed struct {
@@ -36,6 +38,14 @@ func (r *replay) read(rec *journal.Record, head []byte) {
 	var in intent
 	if err := json.Unmarshal(head, &in); err != nil {
 		r.bad++
+		return
+	}
+	if in.Op == opGone {
+		for _, seq := range in.Replaces {
+			r.gone[seq] = true
+			r.notes[seq] = rec
+		}
+		r.again = append(r.again, rec)
 		return
 	}
 	if in.Op != "done" {
@@ -97,11 +107,22 @@ func (r *replay) apply() error {
 	for _, d := range r.done {
 		r.dropDone(d)
 	}
+	kept := map[*journal.Record]bool{}
+	for _, v := range r.left {
+		if v.refs > 1 { // somebody rests on it, and not only this
+			o.noteGoneLocked(v, r.seqs[v.info.ETag])
+			kept[v.noted] = true
+		} else {
+			v.noted = nil
+		}
+	}
 	for _, v := range r.held {
 		o.unrefLocked(v)
 	}
 	for _, rec := range r.again {
-		o.log.Release(rec)
+		if !kept[rec] {
+			o.log.Release(rec)
+		}
 	}
 	return nil
 }
@@ -116,6 +137,9 @@ func (r *replay) deleteLocked(e *replayed) {
 	for i, key := range e.in.Keys {
 		seq := e.in.Seq + uint64(i)
 		r.o.mu.lastSeq = max(r.o.mu.lastSeq, seq)
+		if r.gone[seq] {
+			continue
+		}
 		if r.done[seq] != nil {
 			r.passLocked(string(key))
 			continue
@@ -173,6 +197,8 @@ func (r *replay) putLocked(e *replayed) {
 		p.kind = opCopy
 	}
 	if r.gone[in.Seq] {
+		v.noted = r.notes[in.Seq]
+		r.left = append(r.left, v)
 		r.layerLocked(v, in, false) // others may rest on it
 		return
 	}

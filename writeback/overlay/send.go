@@ -299,7 +299,7 @@ const adoptSuffix = ".adopt"
 // failed notes that operations did not work, and when they are tried again.
 func (o *Overlay) failed(err error, ops ...*op) {
 	refused := refusal(object.KindOf(err))
-	if refused && len(ops) == 1 && o.giveUp(ops[0], err) {
+	if refused && len(ops) == 1 && o.giveUp(o.ctx, ops[0], err) {
 		return
 	}
 	o.mu.Lock()
@@ -320,9 +320,7 @@ func (o *Overlay) failed(err error, ops ...*op) {
 
 // tellLocked logs a failure, and keeps it for who next syncs or closes the file.
 func (o *Overlay) tellLocked(p *op, err error) {
-	if len(o.mu.failures) < o.MaxOps {
-		o.mu.failures[p.key] = err
-	}
+	o.failLocked(p.key, err)
 	o.Log.Error("a change is kept in the journal, since the store does not take it; it is tried again: s3mount status shows it",
 		"op", opNames[p.kind], "key", p.key, "since", p.since.Format(time.RFC3339), "err", err)
 }
@@ -336,9 +334,6 @@ func refusal(k object.Kind) bool {
 	}
 	return true
 }
-
-// giveUp ends an operation that can't ever work.
-func (o *Overlay) giveUp(p *op, err error) bool { return false }
 
 // runDeletes sends deletes together.
 func (o *Overlay) runDeletes(ops []*op) {
