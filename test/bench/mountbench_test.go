@@ -48,6 +48,13 @@ func TestMount(t *testing.T) {
 		t.Errorf("%s", table)
 	}
 	checkRaw(t, at("raw.json"))
+	var again bytes.Buffer
+	if code := run([]string{"mount", "-tiny", "-run", "^$", "-only", "^limit$", "-from", at("raw.json"), "-md", at("again.md")}, &again, &errs); code != 0 {
+		t.Errorf("exit %d: %s", code, &errs)
+	}
+	if second, err := os.ReadFile(at("again.md")); err != nil || rows(second) != rows(table) {
+		t.Errorf("from the raw figures: %v\n%s\nnot\n%s", err, second, table)
+	}
 	if plot, err := os.ReadFile(at("plot.svg")); err != nil || xml.Unmarshal(plot, new(any)) != nil {
 		t.Errorf("the plot is no XML: %v", err)
 	}
@@ -58,6 +65,12 @@ func TestMount(t *testing.T) {
 	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) != 0 {
 		t.Errorf("left: %v, %v", left, err)
 	}
+}
+
+// rows are the lines of a table.
+func rows(table []byte) string {
+	at := bytes.IndexByte(table, '|')
+	return string(table[max(at, 0):])
 }
 
 // checkRaw looks for the figures of one run.

@@ -40,6 +40,7 @@ type options struct {
 	profile        string
 	trace          string
 	others         float64
+	earlier        earlier
 }
 
 // pattern is a regular expression as a flag.
@@ -59,7 +60,7 @@ func (p *pattern) String() string {
 
 func parse(args []string, out io.Writer) (*options, error) {
 	all := pattern{regexp.MustCompile("")}
-	o := &options{run: all, only: all}
+	o := &options{run: all, only: all, earlier: earlier{}}
 	f := flag.NewFlagSet("mount", flag.ContinueOnError)
 	f.SetOutput(out)
 	o.addFlags(f)
@@ -79,6 +80,7 @@ func parse(args []string, out io.Writer) (*options, error) {
 	f.StringVar(&o.svg, "svg", "", "write a plot to `FILE`")
 	f.StringVar(&o.profile, "profile", "", "let s3mount write CPU and heap profiles into `DIR`")
 	f.StringVar(&o.trace, "trace", "", "write s3mount's requests, in the order in which they came, into `DIR`")
+	f.Var(o.earlier, "from", "take what is not measured now from `FILE`, which -json wrote; can be given again")
 	f.Float64Var(&o.others, "quiet", 0, "repeat a run, up to 5 times, while others use more than this many CPUs; 0 does not look")
 	if err := f.Parse(args); err != nil {
 		return nil, err
@@ -170,6 +172,9 @@ func (b *bench) measureAll(ctx context.Context, all []contender) error {
 	var failed []error
 	for _, w := range b.workloads() {
 		if !b.run.MatchString(w.name) {
+			if b.earlier[w.name] != nil {
+				r.add(b.earlier.complete(row{workload: w}))
+			}
 			continue
 		}
 		row, err := b.measure(ctx, w, all)
@@ -180,7 +185,7 @@ func (b *bench) measureAll(ctx context.Context, all []contender) error {
 		if err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", w.name, err))
 		}
-		r.add(row)
+		r.add(b.earlier.complete(row))
 	}
 	return errors.Join(append(failed, r.finish())...)
 }

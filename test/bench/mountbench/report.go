@@ -17,6 +17,9 @@ import (
 	"github.com/s3mount/s3mount/test/s3fake"
 )
 
+// circumstancesKey is what on what was measured has in the raw figures.
+const circumstancesKey = "circumstances"
+
 // report collects the rows and writes them.
 type report struct {
 	b     *bench
@@ -29,6 +32,7 @@ func newReport(b *bench, all []contender) *report {
 	for _, c := range all {
 		r.names = append(r.names, c.name)
 	}
+	r.names = b.earlier.names(r.names)
 	fmt.Fprintf(b.out, "%s\n\n", b.circumstances())
 	return r
 }
@@ -124,7 +128,7 @@ func (r *report) finish() error {
 		errs = append(errs, os.WriteFile(r.b.svg, []byte(r.plot()), 0o644))
 	}
 	if r.b.json != "" {
-		raw := map[string]any{"circumstances": r.b.circumstances()}
+		raw := map[string]any{circumstancesKey: r.b.circumstances()}
 		for _, w := range r.rows {
 			raw[w.workload.name] = w.runs
 		}
