@@ -51,32 +51,33 @@ func wantPeak(t testing.TB, what string, m *mounts.Mount, limit int64) {
 	t.Fatalf("no VmHWM in\n%s", text)
 }
 
-func TestMemoryOfA4GiBFile(t *testing.T) {
-	const size = 4 << 30
+// A file of 16 times the memory.
+func TestMemoryOfALargeFile(t *testing.T) {
+	const size, limit = 1 << 30, (64 + 64) << 20
 	fake := s3fake.Start(t, s3fake.Options{FastETag: true})
-	m, b := newMount(t, servers.Of(fake))
+	m, b := newMount(t, servers.Of(fake), "--memory=64M")
 	p := s3fake.NewPattern(4)
 	must(t, copyPattern(m.Dir+"/written", p, size))
-	peakMemory(t, "writing 4 GiB", m)
+	wantPeak(t, "writing 1 GiB with --memory 64M", m, limit)
 	dropCaches(t)
 	must(t, checkPattern(m.Dir+"/written", p, size))
-	peakMemory(t, "and reading back what was written", m)
+	wantPeak(t, "and reading back what was written", m, limit)
 	info, err := b.Head(t.Context(), "written")
 	must(t, err)
 	same(t, "the object's size", info.Size, size)
 
 	m.Remount(true)
 	must(t, checkPattern(m.Dir+"/written", p, size))
-	peakMemory(t, "reading 4 GiB from the store", m)
+	wantPeak(t, "reading 1 GiB from the store", m, limit)
 	must(t, os.Remove(m.Dir+"/written"))
 }
 
-func TestMemoryOfAMillionNames(t *testing.T) {
-	const n = 1_000_000
+func TestMemoryOfManyNamesInAFolder(t *testing.T) {
+	const n = 300_000 // 90 MiB, if all were kept
 	fake := s3fake.Start(t, s3fake.Options{})
 	name, _ := mounts.NewBucket(t, servers.Of(fake))
 	fake.Bucket(name).AddVirtual(s3fake.Virtual{Prefix: "many/name-", N: n, Size: 100})
-	m := mounts.Start(t, mounts.Options{Server: servers.Of(fake), Path: name})
+	m := mounts.Start(t, mounts.Options{Server: servers.Of(fake), Path: name, Args: []string{"--memory=64M"}})
 	dir, err := os.Open(m.Dir + "/many")
 	must(t, err)
 	defer dir.Close()
@@ -93,12 +94,27 @@ func TestMemoryOfAMillionNames(t *testing.T) {
 		must(t, err)
 	}
 	same(t, "names", seen, n)
-	peakMemory(t, "listing a million names", m)
+	wantPeak(t, "listing 300,000 names with --memory 64M", m, (64+32)<<20)
+}
+
+// A fifth of a million keys in an eighth of the default memory: what was kept of each
+// would take 60 MiB and more.
+func TestMemoryOfFind(t *testing.T) {
+	const folders, files = 100, 2000
+	fake := s3fake.Start(t, s3fake.Options{})
+	name, _ := mounts.NewBucket(t, servers.Of(fake))
+	for i := range folders {
+		fake.Bucket(name).AddVirtual(s3fake.Virtual{Prefix: fmt.Sprintf("many/%03d/name-", i), N: files, Size: 10_000})
+	}
+	m := mounts.Start(t, mounts.Options{Server: servers.Of(fake), Path: name, Args: []string{"--memory=32M"}})
+	out := sh(t, m.Dir, "find", "many", "-type", "f", "-printf", ".")
+	same(t, "files", len(out), folders*files)
+	wantPeak(t, "find over 200,000 keys with --memory 32M", m, (32+48)<<20)
 }
 
 // The names that the kernel knows count as well: it is asked to forget them.
 func TestMemoryOfManyNamesThatAreLookedAt(t *testing.T) {
-	const n = 200_000
+	const n = 120_000 // 80 MiB and more, if all were kept
 	fake := s3fake.Start(t, s3fake.Options{})
 	name, _ := mounts.NewBucket(t, servers.Of(fake))
 	fake.Bucket(name).AddVirtual(s3fake.Virtual{Prefix: "many/name-", N: n, Size: 100})
@@ -117,11 +133,11 @@ func TestMemoryOfManyNamesThatAreLookedAt(t *testing.T) {
 		must(t, err)
 	}
 	same(t, "names", seen, n)
-	wantPeak(t, "looking at 200,000 names with --memory 32M", m, (32+64)<<20)
+	wantPeak(t, "looking at 120,000 names with --memory 32M", m, (32+48)<<20)
 }
 
 func TestMemoryOfManyReadersAndWriters(t *testing.T) {
-	const files, size = 16, 96 << 20
+	const files, size = 16, 40 << 20
 	fake := s3fake.Start(t, s3fake.Options{FastETag: true})
 	name, _ := mounts.NewBucket(t, servers.Of(fake))
 	for i := range uint64(files) {
@@ -134,5 +150,5 @@ func TestMemoryOfManyReadersAndWriters(t *testing.T) {
 		g.Go(func() error { return copyPattern(fmt.Sprint(m.Dir, "/w", i), s3fake.NewPattern(i), size) })
 	}
 	must(t, g.Wait())
-	peakMemory(t, "16 readers and 16 writers of 96 MiB", m)
+	peakMemory(t, "16 readers and 16 writers of 40 MiB", m)
 }
