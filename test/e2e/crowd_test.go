@@ -18,6 +18,7 @@ import (
 
 	"github.com/s3mount/s3mount/test/mounts"
 	"github.com/s3mount/s3mount/test/s3fake"
+	"github.com/s3mount/s3mount/test/semantics"
 	"github.com/s3mount/s3mount/test/servers"
 )
 
@@ -26,6 +27,7 @@ import (
 // replaced as a whole, so whoever opens one must see a whole one; errors are those that a
 // local disk gives, too.
 func TestACrowdOnFewNames(t *testing.T) {
+	semantics.Claim(t, "A name over which programs of this mount keep renaming new files can be opened at any time, as on a local disk: it is the old file or the new one, each of them whole.")
 	t.Parallel()
 	const programs = 10
 	for name, args := range map[string][]string{
