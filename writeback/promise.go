@@ -124,3 +124,6 @@ func (s *Staged) beginSync(off, end int64) {
 	// A failure shows at the fdatasync.
 	_ = unix.SyncFileRange(int(s.file.Fd()), from, end-from, unix.SYNC_FILE_RANGE_WRITE)
 }
+
+// SyncDir makes the names in a directory durable.
+func SyncDir(path string) error { return syncDir(path) }

@@ -127,6 +127,9 @@ func assemble(ctx context.Context, bucket *s3remote.Bucket, id string, o *mountO
 	attrSize := int64(o.cacheSize) / attrShare
 	disk := budget.NewDisk(int64(o.cacheSize) - attrSize)
 	disk.SetPatience(time.Second)
+	if o.writeback {
+		disk.SetPatience(o.retryFor) // until uploads have made room
+	}
 	mover := treemove.New(treemove.Options{Store: bucket, Dir: filepath.Join(folder.path, "renames"), Log: log})
 	if !o.readOnly {
 		if err := mover.Recover(ctx); err != nil {

@@ -3,6 +3,7 @@ package overlay
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,8 +20,6 @@ const (
 	lazily = 10 * time.Millisecond
 	// maxDeletes is how many keys a record of deletes has at most.
 	maxDeletes = 1000
-	// maxDepth is how many local versions may lie upon one another before they are merged.
-	maxDepth = 8
 )
 
 // Put promises a small object.
@@ -42,10 +41,28 @@ func (o *Overlay) Put(ctx context.Context, key string, body *io.SectionReader, o
 
 // Promise promises a version that an edit makes. took says that the file of the edit, and
 // what it has reserved, belong to the Overlay now, and must not change any more.
-func (o *Overlay) Promise(ctx context.Context, key string, opts object.PutOptions, e writeback.Edit) (_ object.Info, took bool, err error) {
+func (o *Overlay) Promise(ctx context.Context, key string, opts object.PutOptions, e writeback.Edit) (info object.Info, took bool, err error) {
 	if err := o.admit(ctx, key, 1); err != nil {
 		return object.Info{}, false, err
 	}
+	f, err := o.flatten(ctx, e)
+	if err != nil {
+		o.end(f, false)
+		return object.Info{}, false, writeback.LocalError("put", key, err)
+	}
+	info, took, err = o.promiseEdit(key, opts, f)
+	o.end(f, took)
+	if errors.Is(err, errMoved) {
+		return o.promiseEdit(key, opts, flat{Edit: e})
+	}
+	return info, took && f.path == "", err
+}
+
+// errMoved says that an edit can't take the place of a version that it has taken in.
+var errMoved = errors.New("the version beneath was sent")
+
+func (o *Overlay) promiseEdit(key string, opts object.PutOptions, f flat) (info object.Info, took bool, err error) {
+	e := f.Edit
 	own, data, took, err := o.keep(key, e)
 	if err != nil {
 		return object.Info{}, false, err
@@ -54,13 +71,19 @@ func (o *Overlay) Promise(ctx context.Context, key string, opts object.PutOption
 	v := &version{own: own, baseEnd: min(e.BaseEnd, e.Size)}
 	v.info = object.Info{Key: key, Size: e.Size, Meta: opts.Meta.Clone(), ContentType: opts.ContentType, LastModified: p.since}
 	p.v = v
-	rec, err := o.promise(p, e.Base, opts.Condition, data)
+	rec, err := o.promise(p, e.Base, opts.Condition, data, f.instead)
 	if err == nil {
 		err = localError("put", key, o.log.Sync(rec))
 		return v.info, took, err
 	}
-	if took {
+	switch {
+	case took:
 		os.Remove(own.path)
+		if f.path == "" { // the edit has given its space away
+			o.Disk.Release(own.reserved)
+		}
+	case own != nil:
+		o.Disk.Release(own.reserved)
 	}
 	return object.Info{}, false, err
 }
@@ -73,11 +96,16 @@ func (o *Overlay) keep(key string, e writeback.Edit) (own *layer, data []byte, t
 	case n == 0:
 		return nil, nil, false, nil
 	case n <= o.Small:
+		own.reserved = (n + 4095) &^ 4095
+		if err := o.Disk.Reserve(own.reserved); err != nil {
+			return nil, nil, false, err
+		}
 		data = make([]byte, 0, n)
 		for _, r := range e.Ranges {
 			at := len(data)
 			data = data[:at+int(r.Len)]
 			if k, err := e.Content.ReadAt(data[at:], r.Off); k < int(r.Len) {
+				o.Disk.Release(own.reserved)
 				return nil, nil, false, localError("put", key, err)
 			}
 		}
@@ -99,7 +127,7 @@ func (o *Overlay) newName() string {
 }
 
 // promise completes a put or copy and journals it. under is the version beneath.
-func (o *Overlay) promise(p *op, under object.ID, c object.Condition, data []byte) (*journal.Record, error) {
+func (o *Overlay) promise(p *op, under object.ID, c object.Condition, data []byte, instead *version) (*journal.Record, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	v := p.v
@@ -117,6 +145,12 @@ func (o *Overlay) promise(p *op, under object.ID, c object.Condition, data []byt
 	o.mu.lastSeq++
 	p.seq, p.order = o.mu.lastSeq, o.mu.lastSeq
 	replaced, order := o.inheritLocked(p)
+	if !insteadLocked(instead, replaced) {
+		if v.base != nil {
+			o.unrefLocked(v.base)
+		}
+		return nil, errMoved
+	}
 	v.info.ETag = object.LocalETag(fmt.Sprintf("%s-%d", o.instance, p.seq))
 	in := intentOf(p)
 	in.Replaces, in.Order = replaced, order
@@ -195,7 +229,7 @@ func (o *Overlay) Copy(ctx context.Context, src object.ID, dst string, c object.
 	if c.Meta == nil {
 		o.describe(v, src)
 	}
-	rec, err := o.promise(p, src, object.Condition{IfAbsent: c.IfAbsent}, nil)
+	rec, err := o.promise(p, src, object.Condition{IfAbsent: c.IfAbsent}, nil, nil)
 	if err != nil {
 		return object.Info{}, err
 	}

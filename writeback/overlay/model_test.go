@@ -211,6 +211,7 @@ func (w *world) start() {
 	w.o, err = Open(Options{Dir: w.dir + "/journal", Store: held, Sender: w.send, Disk: w.disk,
 		Quiet: time.Millisecond, Retry: 100 * time.Microsecond, Settle: 100 * time.Microsecond, Small: 200, SegmentSize: 32 << 10, Log: slog.New(slog.DiscardHandler)})
 	w.check(err)
+	w.o.depth = 2
 	w.edits, err = writeback.NewQueue(writeback.Options{Dir: w.dir + "/staging", Uploader: held, Promiser: w.o, Disk: w.disk})
 	w.check(err)
 	w.o.Start()
@@ -492,7 +493,8 @@ func (w *world) look(key string) {
 		n := 1 + w.rnd.IntN(len(e.data)-off)
 		var got []byte
 		var err error
-		for try := 0; try == 0 || try < 3 && object.Is(err, object.KindStale); try++ { // it may come to stand just now
+		for try := 0; try == 0 || try < 20 && object.Is(err, object.KindStale) && !w.unsure(id); try++ {
+			time.Sleep(time.Duration(try) * 100 * time.Microsecond) // it may have come to stand just now
 			var body io.ReadCloser
 			if body, err = w.o.Get(ctx, id, object.Range{Off: int64(off), Len: int64(n)}); err == nil {
 				got, err = io.ReadAll(body)

@@ -313,3 +313,35 @@ func TestBaseReplaced(t *testing.T) {
 		t.Errorf("the store has %v", got)
 	}
 }
+
+// TestSyncedAgainAndAgain edits a file many times while nothing can be sent: what is kept of
+// it stays small.
+func TestSyncedAgainAndAgain(t *testing.T) {
+	s := newSimple(t, nil)
+	s.store.mu.Lock()
+	want := bytes.Repeat([]byte("0123456789"), 1000)
+	old := s.store.putLocked("f", bytes.Clone(want), object.Meta{"of": "old"}, "")
+	s.store.mu.Unlock()
+	info := old
+	for i := range 400 {
+		at := i * 37 % 9990
+		part := fmt.Appendf(nil, "%06d", i)
+		copy(want[at:], part)
+		content := make([]byte, len(want))
+		copy(content[at:], part)
+		var err error
+		info, _, err = s.Promise(context.Background(), "f", object.PutOptions{Meta: object.Meta{"of": fmt.Sprint(i)}},
+			writeback.Edit{Size: 10000, Ranges: []object.Range{{Off: int64(at), Len: 6}}, Content: bytes.NewReader(content), Base: info.ID(), BaseEnd: 10000})
+		s.check(err)
+	}
+	s.mu.Lock()
+	n := len(s.mu.versions)
+	s.mu.Unlock()
+	if n > 2*maxDepth {
+		t.Errorf("%d versions are kept", n)
+	}
+	s.sent()
+	if got := s.store.content()["f"]; got != describe(want, object.Meta{"of": "399"}) {
+		t.Error("the store has another content")
+	}
+}

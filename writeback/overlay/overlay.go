@@ -122,6 +122,7 @@ const maxAliases = 1 << 17
 type Overlay struct {
 	Options
 	instance string // random, in the names of versions
+	depth    int    // maxDepth, and less in tests
 	log      *journal.Journal
 
 	ctx    context.Context // ends with Close: requests run on it
@@ -159,7 +160,7 @@ type Overlay struct {
 // Open reads what is pending in a folder. Nothing is sent before Start. A
 // *journal.DamageError comes with an Overlay that works.
 func Open(opts Options) (*Overlay, error) {
-	o := &Overlay{Options: opts.withDefaults(), instance: rand.Text()[:10], wake: make(chan struct{}, 1)}
+	o := &Overlay{Options: opts.withDefaults(), depth: maxDepth, instance: rand.Text()[:10], wake: make(chan struct{}, 1)}
 	o.ctx, o.cancel = context.WithCancel(context.Background())
 	o.mu.entries = map[string]*entry{}
 	o.mu.versions = map[string]*version{}

@@ -252,6 +252,9 @@ func (r *replay) layerLocked(v *version, in intent, needed bool) bool {
 	for _, x := range in.Ranges {
 		v.own.ranges = append(v.own.ranges, object.Range{Off: x[0], Len: x[1]})
 	}
+	if n := (v.own.bytes() + 4095) &^ 4095; r.o.Disk.TryReserve(n) {
+		v.own.reserved = n
+	}
 	if in.File == "" {
 		v.own.rec = v.rec
 		return true
@@ -260,6 +263,9 @@ func (r *replay) layerLocked(v *version, in intent, needed bool) bool {
 	st, err := os.Stat(v.own.path)
 	if err == nil && st.Size() < v.own.ranges[len(v.own.ranges)-1].End() {
 		err = object.Errorf(object.KindCorrupt, "open journal", v.info.Key, "%s has %d bytes", v.own.path, st.Size())
+	}
+	if err != nil {
+		r.o.Disk.Release(v.own.reserved)
 	}
 	if err != nil && !needed {
 		delete(r.o.mu.versions, v.info.ETag)
@@ -271,9 +277,6 @@ func (r *replay) layerLocked(v *version, in intent, needed bool) bool {
 			"op", "recover", "key", v.info.Key, "file", v.own.path, "err", err)
 		v.own = nil
 		return false
-	}
-	if n := (v.own.bytes() + 4095) &^ 4095; r.o.Disk.TryReserve(n) {
-		v.own.reserved = n
 	}
 	return true
 }

@@ -251,9 +251,7 @@ func (o *Overlay) stored(p *op, info object.Info) {
 
 // shedLocked gives back what the disk has of a version that the store has.
 func (o *Overlay) shedLocked(v *version) {
-	if v.own != nil && v.own.path != "" {
-		o.mu.trash = append(o.mu.trash, v.own)
-	}
+	o.dropLayerLocked(v.own)
 	o.mu.bytes -= v.own.bytes()
 	base := v.base
 	v.own, v.base = nil, nil

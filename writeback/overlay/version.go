@@ -285,10 +285,19 @@ func (o *Overlay) unrefLocked(v *version) {
 		o.releaseRecord(v.rec)
 		o.releaseRecord(v.noted)
 		o.mu.bytes -= v.own.bytes()
-		if v.own != nil && v.own.rec == nil {
-			o.mu.trash = append(o.mu.trash, v.own)
-		}
+		o.dropLayerLocked(v.own)
 		v = v.base // it stays: who still reads v gets an error, not zeros
+	}
+}
+
+// dropLayerLocked gives back the space of a layer: of a file once that may go.
+func (o *Overlay) dropLayerLocked(l *layer) {
+	switch {
+	case l == nil:
+	case l.rec != nil:
+		o.Disk.Release(l.reserved)
+	default:
+		o.mu.trash = append(o.mu.trash, l)
 	}
 }
 
