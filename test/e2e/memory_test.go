@@ -97,8 +97,8 @@ func TestMemoryOfManyNamesInAFolder(t *testing.T) {
 	wantPeak(t, "listing 300,000 names with --memory 64M", m, (64+32)<<20)
 }
 
-// A fifth of a million keys in an eighth of the default memory: what was kept of each
-// would take 60 MiB and more.
+// A fifth of a million keys in a fifth of the default memory: what was kept of each would
+// take 60 MiB and more.
 func TestMemoryOfFind(t *testing.T) {
 	const folders, files = 100, 2000
 	fake := s3fake.Start(t, s3fake.Options{})
@@ -106,10 +106,10 @@ func TestMemoryOfFind(t *testing.T) {
 	for i := range folders {
 		fake.Bucket(name).AddVirtual(s3fake.Virtual{Prefix: fmt.Sprintf("many/%03d/name-", i), N: files, Size: 10_000})
 	}
-	m := mounts.Start(t, mounts.Options{Server: servers.Of(fake), Path: name, Args: []string{"--memory=32M"}})
+	m := mounts.Start(t, mounts.Options{Server: servers.Of(fake), Path: name, Args: []string{"--memory=48M"}})
 	out := sh(t, m.Dir, "find", "many", "-type", "f", "-printf", ".")
 	same(t, "files", len(out), folders*files)
-	wantPeak(t, "find over 200,000 keys with --memory 32M", m, (32+48)<<20)
+	wantPeak(t, "find over 200,000 keys with --memory 48M", m, (48+32)<<20)
 }
 
 // The names that the kernel knows count as well: it is asked to forget them.
