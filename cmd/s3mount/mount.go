@@ -25,7 +25,9 @@ func newMountCmd(g *globals) *cobra.Command {
 		Short: "Show a bucket as a directory",
 		Long: `Mount shows a bucket, or a prefix of it, as the directory DIR, until it is
 unmounted, interrupted or terminated. close() and fsync() return when S3 has
-what was written, and fail when S3 does not take it.
+what was written, and fail when S3 does not take it. With --writeback they return
+when it is durable in a journal in --cache-dir, and S3 gets it a moment later:
+s3mount status shows what is not there yet, and s3mount flush waits for it.
 
 Ctrl-C, SIGTERM and the end of the terminal upload what is open, unmount and
 exit with 0. A second signal gives up, and names what was not uploaded and where
