@@ -462,8 +462,8 @@ func (e *env) checkEmpty() {
 	if n := len(e.names("staged")); n != 0 {
 		e.Errorf("%d staged files are left", n)
 	}
-	if free := e.q.slots.mu.free; free != e.q.Parallel {
-		e.Errorf("%d of %d slots are free", free, e.q.Parallel)
+	if free, all := e.q.slots.mu.free, e.q.slots.mu.limit; free != all {
+		e.Errorf("%d of %d slots are free", free, all)
 	}
 	if len(e.q.mu.multiparts) != 0 || len(e.q.mu.staged) != 0 {
 		e.Errorf("left: %d multiparts, %d files", len(e.q.mu.multiparts), len(e.q.mu.staged))

@@ -238,6 +238,9 @@ func (m *multipart) sendPart(p *part) {
 		var err error
 		if p.from == (object.ID{}) {
 			sent, err = m.q.Uploader.UploadPart(ctx, m.key, id, p.number, io.NewSectionReader(m.file, p.off, p.size))
+			if err == nil {
+				m.q.paced(p.size)
+			}
 		} else {
 			sent, err = m.q.Uploader.CopyPart(ctx, m.key, id, p.number, p.from, object.Range{Off: p.off, Len: p.size})
 		}

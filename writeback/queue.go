@@ -53,10 +53,16 @@ type Open func(id object.ID, size int64) Base
 
 // The defaults of Options.
 const (
-	DefaultParallel      = 16
+	DefaultParallel      = 16 // to begin with
 	DefaultPartSize      = 8 << 20
 	DefaultMultipartOver = 16 << 20
 	DefaultCopyOver      = 16 << 20
+)
+
+// Between these many requests in flight the queue finds out how many are best.
+const (
+	leastParallel = 4
+	mostParallel  = 64
 )
 
 // maxPut is S3's limit for one PutObject.
@@ -70,8 +76,8 @@ type Options struct {
 	Uploader Uploader
 	Promiser Promiser // nil: versions go to the store at once
 	Disk     *budget.Disk
-	Parallel int // requests in flight over all files; 0: DefaultParallel
-	PerFile  int // parts of one file in flight; 0: as many as Parallel has
+	Parallel int // requests in flight over all files; 0: as many as the line to the store takes
+	PerFile  int // parts of one file in flight; 0: as many as there are requests
 	// PartSize is the size of the first 900 parts of a multipart upload, in bytes;
 	// stores refuse less than 5 MiB. 0: DefaultPartSize.
 	PartSize int64
@@ -89,6 +95,9 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
+	if o.PerFile == 0 && o.Parallel == 0 {
+		o.PerFile = mostParallel + 1 // one waits: so it is seen that more could be sent
+	}
 	if o.Parallel == 0 {
 		o.Parallel = DefaultParallel
 	}
@@ -144,6 +153,7 @@ type Queue struct {
 	instance    string // random; in the names of this process's files
 	lock        *os.File
 	slots       *slots
+	pace        *pace
 	urgent      atomic.Bool // always true: the flag of requests that a ticket waits for
 	idle        atomic.Bool // always false: the flag of requests that nobody waits for
 	sequence    atomic.Uint64
@@ -162,6 +172,10 @@ type Queue struct {
 // NewQueue takes hold of Options.Dir; it fails with KindBusy while another process does.
 // It starts no goroutine. Close it.
 func NewQueue(o Options) (*Queue, error) {
+	pace := newPace(o.Parallel, o.Parallel, o.Parallel)
+	if o.Parallel == 0 {
+		pace = newPace(DefaultParallel, leastParallel, mostParallel)
+	}
 	o = o.withDefaults()
 	if err := o.validate(); err != nil {
 		return nil, err
@@ -172,6 +186,7 @@ func NewQueue(o Options) (*Queue, error) {
 		extentLimit: maxExtents,
 		instance:    rand.Text(),
 		slots:       newSlots(o.Parallel),
+		pace:        pace,
 	}
 	for _, dir := range []string{q.stagedDir(), q.recordDir()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {

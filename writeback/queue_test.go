@@ -387,3 +387,39 @@ func TestRequestsAreBoundedAndSmallUploadsGoFirst(t *testing.T) {
 		}
 	})
 }
+
+func TestSlotsAreResized(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSlots(2)
+		var idle atomic.Bool
+		took := make(chan struct{}, 9)
+		for range 6 {
+			go func() {
+				if s.acquire(t.Context(), &idle) == nil {
+					took <- struct{}{}
+				}
+			}()
+		}
+		have := func(want int) {
+			t.Helper()
+			if synctest.Wait(); len(took) != want {
+				t.Fatalf("%d have a slot, want %d", len(took), want)
+			}
+		}
+		have(2)
+		s.resize(4)
+		have(4)
+		s.resize(1)
+		for range 3 {
+			s.release() // those over the limit
+			have(4)
+		}
+		s.release()
+		have(5)
+		s.resize(3)
+		have(6)
+		if s.release(); s.busy() || s.mu.free != 2 {
+			t.Errorf("%d slots are free, busy: %v", s.mu.free, s.busy())
+		}
+	})
+}

@@ -12,7 +12,8 @@ import (
 type slots struct {
 	mu struct {
 		sync.Mutex
-		free         int
+		limit        int
+		free         int // under 0: so many have to be given back first, after resize
 		urgent, idle []*slotWaiter
 	}
 }
@@ -25,8 +26,26 @@ type slotWaiter struct {
 
 func newSlots(n int) *slots {
 	s := &slots{}
-	s.mu.free = n
+	s.mu.limit, s.mu.free = n, n
 	return s
+}
+
+// resize changes how many requests may be in flight; those that are go on.
+func (s *slots) resize(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.free += n - s.mu.limit
+	s.mu.limit = n
+	for s.mu.free > 0 && s.handLocked() {
+		s.mu.free--
+	}
+}
+
+// busy reports whether somebody waits for a slot.
+func (s *slots) busy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.mu.urgent)+len(s.mu.idle) > 0
 }
 
 // acquire takes a slot, or fails with the context's error. When urgent changes while
@@ -100,13 +119,20 @@ func (s *slots) release() {
 }
 
 func (s *slots) releaseLocked() {
+	if s.mu.free < 0 || !s.handLocked() {
+		s.mu.free++
+	}
+}
+
+// handLocked gives a slot to the first who waits; false: nobody does.
+func (s *slots) handLocked() bool {
 	for _, queue := range []*[]*slotWaiter{&s.mu.urgent, &s.mu.idle} {
 		if len(*queue) > 0 {
 			w := (*queue)[0]
 			*queue = slices.Delete(*queue, 0, 1)
 			close(w.ready)
-			return
+			return true
 		}
 	}
-	s.mu.free++
+	return false
 }
