@@ -45,6 +45,7 @@ var errnos = map[object.Kind]syscall.Errno{
 	object.KindRange:        syscall.ERANGE,
 	object.KindBadHandle:    syscall.EBADF,
 	object.KindLoop:         syscall.EINVAL,
+	object.KindTooManyLinks: syscall.EMLINK,
 	object.KindAttrTooLarge: syscall.E2BIG,
 	object.KindAttrSpace:    syscall.ENOSPC,
 	object.KindOther:        syscall.EIO,
@@ -54,7 +55,7 @@ var errnos = map[object.Kind]syscall.Errno{
 var ordinary = map[object.Kind]bool{
 	object.KindNotFound: true, object.KindExists: true, object.KindNameTooLong: true, object.KindNotDir: true,
 	object.KindIsDir: true, object.KindNotEmpty: true, object.KindNoAttr: true, object.KindRange: true,
-	object.KindBadHandle: true, object.KindLoop: true, object.KindCanceled: true, object.KindReadOnly: true,
+	object.KindBadHandle: true, object.KindLoop: true, object.KindTooManyLinks: true, object.KindCanceled: true, object.KindReadOnly: true,
 	object.KindUnsupported: true, object.KindInvalid: true, object.KindNotUTF8: true,
 	object.KindAttrTooLarge: true, object.KindAttrSpace: true,
 }

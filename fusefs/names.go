@@ -57,10 +57,11 @@ func (s *server) Readlink(cancel <-chan struct{}, h *fuse.InHeader) ([]byte, fus
 	return []byte(target), s.status("readlink", err)
 }
 
-// Link refuses hard links: an object has one key. Programs that try them (git, cp -l)
-// fall back on EOPNOTSUPP.
-func (s *server) Link(<-chan struct{}, *fuse.LinkIn, string, *fuse.EntryOut) fuse.Status {
-	return fuse.Status(unix.EOPNOTSUPP)
+func (s *server) Link(cancel <-chan struct{}, in *fuse.LinkIn, name string, out *fuse.EntryOut) fuse.Status {
+	ctx, end := s.begin(cancel, &in.InHeader)
+	defer end()
+	e, err := s.fs.Link(ctx, node(in.Oldnodeid), node(in.NodeId), name)
+	return s.entry("link", e, err, out)
 }
 
 func (s *server) Unlink(cancel <-chan struct{}, h *fuse.InHeader, name string) fuse.Status {

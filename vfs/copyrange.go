@@ -39,7 +39,7 @@ func (fs *FS) CopyRange(ctx context.Context, from *Handle, off int64, to *Handle
 	copied.Key, copied.Size, copied.Meta, copied.ContentType = key, info.Size, putMeta(o.Meta, attr), info.ContentType
 	to.n.copied(copied)
 	staged.Discard()
-	return info.Size, nil
+	return info.Size, to.n.storeLinks(fs.lasting)
 }
 
 func errNotWhole(key string) error {
@@ -82,6 +82,7 @@ func (n *Inode) copied(info object.Info) {
 	}
 	fs.tree.Lock()
 	fs.storedLocked(n, info)
+	n.leftBehindLocked()
 	n.t.pages = info.ID()
 	n.t.staged = s
 	fs.tree.Unlock()

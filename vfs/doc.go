@@ -18,6 +18,8 @@
 // handles keeps its version and dies with ESTALE where a byte of it is missing, and
 // the name gets a new inode.
 //
+// A file may have several names, each with an object of its own: see links.go.
+//
 // # What is asked when
 //
 // Listings and attributes are trusted for Options.DirCacheTime. After that a lookup or

@@ -92,7 +92,7 @@ func (fs *FS) unusedLocked(count int) (names []Forgettable) {
 	for looked := 0; len(names) < count && looked < 8*forgetBatch && o.oldest != nil; looked++ {
 		n := o.oldest
 		o.use(n)
-		if n.t.lookups > 0 && n.t.opens == 0 && n.t.pins == 0 && n.t.staged == nil && len(n.t.children) == 0 && n.t.parent != nil {
+		if n.t.lookups > 0 && n.t.opens == 0 && n.t.pins == 0 && n.t.staged == nil && len(n.t.children) == 0 && len(n.t.links) == 0 && n.t.parent != nil {
 			names = append(names, Forgettable{Node: n.t.node, Parent: n.t.parent.t.node, Name: n.t.name, Dir: n.dir})
 		}
 	}

@@ -102,6 +102,7 @@ type FS struct {
 		trails    trails
 		queue     aheadQueue
 		renames   int // of folders
+		links     int // of all inodes
 		// lingering are inodes whose file was passed through and may still be mapped.
 		lingering map[*Inode]struct{}
 		sweeping  bool // a goroutine looks after them
@@ -191,6 +192,7 @@ type inodeState struct {
 	piece  string       // what the name stands for in the key
 	form   keyname.Form // and how
 
+	links    []*link // a file's names beside this one, see links.go
 	children map[string]*Inode
 	node     NodeID            // its number towards the kernel
 	lookups  uint64            // the kernel's references to it
@@ -341,7 +343,7 @@ func (fs *FS) detachLocked(n *Inode) {
 // dropLocked frees an inode that nobody refers to, and its parents likewise.
 func (fs *FS) dropLocked(n *Inode) {
 	for n != nil && n != fs.root && n.t.lookups == 0 && n.t.opens == 0 && n.t.pins == 0 &&
-		n.t.staged == nil && len(n.t.children) == 0 && len(n.t.former) == 0 && n.t.through == nil {
+		n.t.staged == nil && len(n.t.children) == 0 && len(n.t.former) == 0 && n.t.through == nil && len(n.t.links) == 0 {
 		if fs.tree.nodes[n.t.node] != n {
 			return
 		}

@@ -155,7 +155,7 @@ func (fs *FS) findCached(p *Inode, name string) sought {
 		return sought{how: isAbsent}
 	}
 	n := p.t.children[name]
-	if n != nil && (n.t.staged != nil || fs.shownLocked(n) && fs.fresh(n.t.checked)) {
+	if n != nil && (n.t.staged != nil || fs.shownLocked(n) && fs.fresh(n.checkedLocked(p, name))) {
 		n.t.pins++
 		return sought{how: isHere, n: n}
 	}
@@ -236,7 +236,7 @@ func (fs *FS) vanished(p *Inode, name string, s sought, err error) error {
 		return errOvertaken
 	}
 	if n := p.t.children[name]; n != nil && n.t.staged == nil {
-		fs.detachLocked(n)
+		fs.loseLocked(p, name, n)
 		fs.dropLocked(n)
 	}
 	fs.patchLocked(p, name, nil)
@@ -257,8 +257,8 @@ func (fs *FS) apply(p *Inode, name string, s sought) *Inode {
 	}
 	f := s.found
 	n := p.t.children[name]
-	if n != nil && n.t.staged == nil && !n.fitsLocked(f) {
-		fs.detachLocked(n)
+	if n != nil && n.t.staged == nil && !n.fitsLocked(p, name, f) {
+		fs.loseLocked(p, name, n)
 		fs.dropLocked(n)
 		n = nil
 	}
@@ -266,16 +266,24 @@ func (fs *FS) apply(p *Inode, name string, s sought) *Inode {
 		n = fs.addLocked(p, name, f)
 	}
 	n.t.pins++
-	if n.t.staged == nil {
+	if l := n.linkLocked(p, name); l != nil {
+		l.info, l.checked = f.info, f.at
+	} else if n.t.staged == nil {
 		fs.updateLocked(n, f)
 	}
 	return n
 }
 
-// fitsLocked reports whether n may stand for f.
-func (n *Inode) fitsLocked(f found) bool {
+// fitsLocked reports whether n may stand for f under one of its names.
+func (n *Inode) fitsLocked(p *Inode, name string, f found) bool {
 	if n.dir != f.dir {
 		return false
+	}
+	if l := n.linkLocked(p, name); l != nil {
+		return l.info.Key == "" || l.info.SameBytes(f.info)
+	}
+	if len(n.t.links) > 0 && n.t.remote && !n.t.info.SameBytes(f.info) {
+		return false // the other names keep what they have
 	}
 	return n.dir || n.t.opens == 0 || n.t.info.SameBytes(f.info)
 }
@@ -478,6 +486,8 @@ func (n *Inode) attrLocked() Attr {
 	switch l := n.t.listing; {
 	case n.t.gone:
 		a.Nlink = 0
+	case !n.dir:
+		a.Nlink += uint32(len(n.t.links))
 	case n.dir && l != nil && !l.partial && n.fs.fresh(l.at):
 		a.Nlink = 2 + uint32(l.dirs)
 	}
@@ -488,7 +498,7 @@ func (n *Inode) attrLocked() Attr {
 // that the name stands for other bytes now, while open handles keep these.
 func (fs *FS) revalidate(ctx context.Context, n *Inode) (replaced bool, err error) {
 	fs.tree.Lock()
-	skip := n.dir || n.t.gone || n.t.staged != nil || fs.shownLocked(n) && fs.fresh(n.t.checked)
+	skip := n.dir || n.t.gone || n.t.staged != nil || fs.shownLocked(n) && (fs.fresh(n.t.checked) || len(n.t.links) > 0)
 	key, opens := n.keyLocked(), n.t.opens
 	currentLocked, asked := fs.askingLocked(key), fs.now()
 	fs.tree.Unlock()

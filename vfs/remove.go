@@ -14,7 +14,7 @@ func (fs *FS) Unlink(ctx context.Context, parent NodeID, name string) error {
 		if n.dir {
 			return object.Errorf(object.KindIsDir, "unlink", fs.keyOf(n), "")
 		}
-		return fs.unlink(ctx, p, n)
+		return fs.unlink(ctx, p, n, name)
 	})
 }
 
@@ -54,11 +54,14 @@ func (fs *FS) remove(ctx context.Context, op string, parent NodeID, name string,
 	return do(p, n)
 }
 
-// unlink removes a file. The caller holds ns and p.dirMu.
-func (fs *FS) unlink(ctx context.Context, p, n *Inode) error {
+// unlink removes a name of a file. The caller holds ns and p.dirMu.
+func (fs *FS) unlink(ctx context.Context, p, n *Inode, name string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	defer n.leave()()
+	if err := n.lead(ctx, p, name); err != nil {
+		return err
+	}
 	if err := n.secure(ctx); err != nil {
 		return err
 	}
@@ -78,12 +81,15 @@ func (fs *FS) unlink(ctx context.Context, p, n *Inode) error {
 	id := n.t.info.ID()
 	fs.unnameLocked(p, n)
 	p.t.unlinked = fs.now()
-	staged := n.t.staged != nil
+	staged, stays, info := n.t.staged != nil, !n.t.gone, n.t.info
 	fs.tree.Unlock()
 	if remote {
 		fs.o.Cache.Drop(id)
 	}
-	if staged {
+	switch {
+	case stays: // under another name
+		n.follow(info)
+	case staged:
 		n.retarget() // to nowhere: parts that went up early are aborted
 		n.settle(ctx)
 	}
@@ -100,12 +106,14 @@ func mayBeStored(err error) bool {
 	return false
 }
 
-// unnameLocked takes a removed inode out of its folder.
+// unnameLocked takes the leading name of an inode out of its folder: it was removed.
 func (fs *FS) unnameLocked(p, n *Inode) {
 	fs.changedLocked(n.keyLocked())
 	name := n.t.name
-	fs.detachLocked(n)
-	n.t.removed = true
+	if !n.dropNameLocked(p, name) {
+		fs.detachLocked(n)
+		n.t.removed = true
+	}
 	n.t.attr.Ctime = fs.now()
 	fs.patchLocked(p, name, nil)
 	fs.touchLocked(p)
@@ -131,8 +139,11 @@ func (n *Inode) leave() (stay func()) {
 func (n *Inode) secure(ctx context.Context) error {
 	fs := n.fs
 	fs.tree.Lock()
-	opens, staged, contested := n.t.opens, n.t.staged, fs.contestedLocked(n)
+	opens, staged, contested, links := n.t.opens, n.t.staged, fs.contestedLocked(n), len(n.t.links)
 	fs.tree.Unlock()
+	if links > 0 {
+		return nil // it stays, under another name
+	}
 	if contested && opens == 0 {
 		n.keep(ctx)
 		return nil

@@ -175,6 +175,9 @@ func (fs *FS) renameFile(ctx context.Context, r rename, key string) error {
 	if err := r.n.syncContent(fs.lasting); err != nil {
 		return err
 	}
+	if err := r.leading(ctx); err != nil {
+		return err
+	}
 	fs.tree.Lock()
 	info, old := r.n.t.info, r.n.keyLocked()
 	attr, dirty, meta := r.n.t.attr, r.n.t.metaDirty, r.n.metaLocked()
@@ -208,9 +211,25 @@ func (fs *FS) replaced(ctx context.Context, r rename) {
 	}
 	fs.tree.Lock()
 	fs.unnameLocked(r.to, r.target)
+	stays, info := !r.target.t.gone, r.target.t.info
 	fs.tree.Unlock()
+	if stays { // under another name
+		r.target.follow(info)
+		return
+	}
 	r.target.retarget()
 	r.target.settle(ctx)
+}
+
+// leading lets the names that a rename is about lead, where their files have others.
+func (r *rename) leading(ctx context.Context) error {
+	if err := r.n.lead(ctx, r.from, r.oldName); err != nil {
+		return err
+	}
+	if r.target == nil {
+		return nil
+	}
+	return r.target.lead(ctx, r.to, r.newName)
 }
 
 // removeOld deletes the old name of a file whose copy stands. If that fails, the file may
@@ -261,7 +280,7 @@ func (fs *FS) moved(r rename, info object.Info, remote bool) {
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
 	n := r.n
-	if r.target != nil && !r.target.t.gone {
+	if r.target != nil && r.to.t.children[r.newName] == r.target {
 		fs.unnameLocked(r.to, r.target)
 	}
 	fs.changedLocked(n.keyLocked())
@@ -269,7 +288,7 @@ func (fs *FS) moved(r rename, info object.Info, remote bool) {
 	fs.patchLocked(r.from, r.oldName, nil)
 	n.t.parent, n.t.name, n.t.piece, n.t.form = r.to, r.newName, r.piece, keyname.Plain
 	if old := r.to.t.children[r.newName]; old != nil {
-		fs.detachLocked(old)
+		fs.loseLocked(r.to, r.newName, old)
 	}
 	if r.to.t.children == nil {
 		r.to.t.children = map[string]*Inode{}

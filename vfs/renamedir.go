@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -19,7 +20,7 @@ import (
 // name changes meanwhile.
 func (fs *FS) renameFolder(ctx context.Context, r rename, newPrefix string) error {
 	files := fs.liveBeneath(r.n)
-	for _, f := range files {
+	for _, f := range inOrder(append(fs.linkedBeneath(r.n), files...)) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 	}
@@ -72,13 +73,20 @@ func (fs *FS) liveBeneath(top *Inode) []*Inode {
 		if !n.dir && (n.t.opens > 0 || n.t.staged != nil) {
 			files = append(files, n)
 		}
-		for _, c := range n.t.children {
-			walk(c)
+		for name, c := range n.t.children {
+			if c.linkLocked(n, name) == nil {
+				walk(c)
+			}
 		}
 	}
 	walk(top)
+	return inOrder(files)
+}
+
+// inOrder sorts files as their contents are to be locked, each once.
+func inOrder(files []*Inode) []*Inode {
 	slices.SortFunc(files, func(a, b *Inode) int { return cmp.Compare(a.id, b.id) })
-	return files
+	return slices.Compact(files)
 }
 
 // versionsOf returns the versions that files have, by key.
@@ -192,7 +200,11 @@ func (fs *FS) forgetBeneathLocked(n *Inode) {
 		n.t.checked = fs.now().AddDate(-1, 0, 0)
 		n.t.info, n.t.remote, n.t.hasMeta = object.Info{}, false, false
 	}
-	for _, c := range n.t.children {
+	for name, c := range n.t.children {
+		if l := c.linkLocked(n, name); l != nil {
+			l.info, l.checked = object.Info{}, time.Time{}
+			continue
+		}
 		fs.forgetBeneathLocked(c)
 	}
 }

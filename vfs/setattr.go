@@ -97,6 +97,7 @@ func (n *Inode) setMeta(ctx context.Context, s SetAttr, waiting bool) error {
 	case closed && stored:
 		if err = n.storeMeta(ctx); err == nil {
 			n.retarget()
+			return n.storeLinks(ctx)
 		}
 	case staged && writers > 0:
 		n.retarget()
@@ -112,7 +113,9 @@ func (n *Inode) setMeta(ctx context.Context, s SetAttr, waiting bool) error {
 	case n.dir:
 		err = n.storeMarker(ctx)
 	default:
-		err = n.storeMeta(ctx)
+		if err = n.storeMeta(ctx); err == nil {
+			return n.storeLinks(ctx)
+		}
 	}
 	if err != nil {
 		fs.tree.Lock()

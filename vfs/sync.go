@@ -18,10 +18,12 @@ func (n *Inode) syncHeld(ctx context.Context) error {
 	n.fs.tree.Lock()
 	dirty := n.t.metaDirty
 	n.fs.tree.Unlock()
-	if s == nil || key == "" || !dirty {
-		return nil
+	if s != nil && key != "" && dirty {
+		if err := n.storeMeta(ctx); err != nil {
+			return err
+		}
 	}
-	return n.storeMeta(ctx)
+	return n.storeLinks(ctx)
 }
 
 // syncContent uploads an inode's content, and with it the attributes, if it differs from
@@ -47,6 +49,7 @@ func (n *Inode) upload(ctx context.Context, s *writeback.Staged, key string, o o
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
 	fs.storedLocked(n, info)
+	n.leftBehindLocked()
 	n.t.pages = info.ID()
 	return nil
 }
@@ -72,6 +75,7 @@ func (n *Inode) storeMeta(ctx context.Context) error {
 		n.t.pages = now.ID() // the bytes are the same, whatever ETag the copy has
 	}
 	fs.storedLocked(n, now)
+	n.leftBehindLocked()
 	fs.tree.Unlock()
 	n.follow(now)
 	return nil

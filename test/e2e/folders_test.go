@@ -155,11 +155,9 @@ func TestNamesWaitForAFoldersRename(t *testing.T) {
 
 func TestRefusedNames(t *testing.T) {
 	semantics.Claim(t,
-		"Hard links are refused with EOPNOTSUPP.",
 		"Names end at 255 bytes and keys at 1024: a longer one is ENAMETOOLONG, never cut.")
 	m, b := newMount(t, pool.Embedded(t))
 	write(t, m.Dir+"/f", "x")
-	wantErrno(t, "link", unix.Link(m.Dir+"/f", m.Dir+"/l"), unix.EOPNOTSUPP)
 	long := strings.Repeat("n", 255)
 	write(t, m.Dir+"/"+long, "x")
 	wantErrno(t, "a name of 256 bytes", os.WriteFile(m.Dir+"/"+long+"n", nil, 0o644), unix.ENAMETOOLONG)

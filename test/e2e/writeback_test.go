@@ -166,7 +166,7 @@ func TestWritebackRandomOperations(t *testing.T) {
 			t.Parallel()
 			fake := s3fake.Start(t, s3fake.Options{})
 			fake.Bucket("bucket")
-			local := fstest.OS{Root: t.TempDir()}
+			local := fstest.OS{Root: t.TempDir(), NoLinks: true}
 			m := mounts.Start(t, mounts.Options{Server: servers.Of(fake), Path: "bucket", Args: append(args, "--writeback")})
 			fstest.Random(t, uint64(seed), 600, fstest.OS{Root: m.Dir}, local)
 			fstest.Compare(t, fstest.OS{Root: m.Dir}, local)

@@ -17,6 +17,7 @@ type Driver interface {
 	Unlink(path string) error
 	Rmdir(path string) error
 	Rename(from, to string) error
+	Link(from, to string) error
 	Symlink(target, path string) error
 	Readlink(path string) (string, error)
 	Lstat(path string) (Stat, error)
@@ -38,6 +39,7 @@ type File interface {
 // Stat is what the tests compare of a file's attributes.
 type Stat struct {
 	Mode  os.FileMode
-	Size  int64 // 0 for folders
+	Size  int64  // 0 for folders
+	Links uint64 // 0 for folders
 	Mtime time.Time
 }

@@ -64,7 +64,7 @@ func TestRandomOperations(t *testing.T) {
 		t.Run(fmt.Sprintf("seed %d", s), func(t *testing.T) {
 			fake := s3fake.Start(t, s3fake.Options{})
 			cacheTime := time.Duration(s%2) * 10 * time.Second
-			local := OS{t.TempDir()}
+			local := OS{Root: t.TempDir()}
 			Random(t, s, *steps, VFS{newVFS(t, fake, "random", cacheTime)}, local)
 			Compare(t, VFS{newVFS(t, fake, "random", 0)}, local)
 		})

@@ -4,13 +4,18 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // OS drives a directory of this machine: a mount, or a local folder as the reference.
-type OS struct{ Root string }
+type OS struct {
+	Root string
+	// NoLinks says of a reference that no hard links are to be tried.
+	NoLinks bool
+}
 
 func (d OS) at(path string) string { return filepath.Join(d.Root, path) }
 
@@ -27,6 +32,7 @@ func (d OS) Mkdir(path string, mode os.FileMode) error { return os.Mkdir(d.at(pa
 func (d OS) Unlink(path string) error                  { return unix.Unlink(d.at(path)) }
 func (d OS) Rmdir(path string) error                   { return unix.Rmdir(d.at(path)) }
 func (d OS) Rename(from, to string) error              { return unix.Rename(d.at(from), d.at(to)) }
+func (d OS) Link(from, to string) error                { return unix.Link(d.at(from), d.at(to)) }
 func (d OS) Symlink(target, path string) error         { return os.Symlink(target, d.at(path)) }
 func (d OS) Readlink(path string) (string, error)      { return os.Readlink(d.at(path)) }
 func (d OS) Truncate(path string, size int64) error    { return os.Truncate(d.at(path), size) }
@@ -45,6 +51,8 @@ func (d OS) Lstat(path string) (Stat, error) {
 	s := Stat{Mode: st.Mode(), Size: st.Size(), Mtime: st.ModTime()}
 	if st.IsDir() {
 		s.Size = 0
+	} else {
+		s.Links = uint64(st.Sys().(*syscall.Stat_t).Nlink)
 	}
 	return s, nil
 }

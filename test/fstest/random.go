@@ -61,6 +61,9 @@ func (r *random) path() string {
 func (r *random) one() {
 	ops := []func(){r.openFile, r.openFile, r.openFile, r.write, r.write, r.write, r.write, r.read, r.read, r.truncateOpen, r.sync,
 		r.close, r.close, r.mkdir, r.mkdir, r.unlink, r.rmdir, r.rename, r.rename, r.symlink, r.truncate, r.chmod, r.chtimes, r.stat, r.list}
+	if d, ok := r.d[1].(OS); !ok || !d.NoLinks {
+		ops = append(ops, r.link, r.link)
+	}
 	ops[r.IntN(len(ops))]()
 	if len(r.open) > maxOpen {
 		r.close()
@@ -199,6 +202,11 @@ func (r *random) rename() {
 	r.both(fmt.Sprintf("rename %s %s", from, to), func(d Driver) (any, error) { return nil, d.Rename(from, to) })
 }
 
+func (r *random) link() {
+	from, to := r.path(), r.path()
+	r.both(fmt.Sprintf("link %s %s", from, to), func(d Driver) (any, error) { return nil, d.Link(from, to) })
+}
+
 func (r *random) symlink() {
 	p := r.path()
 	r.both("symlink "+p, func(d Driver) (any, error) { return nil, d.Symlink("to/"+p, p) })
@@ -234,7 +242,7 @@ func (r *random) stat() {
 	p := r.path()
 	r.both("stat "+p, func(d Driver) (any, error) {
 		st, err := d.Lstat(p)
-		return fmt.Sprint(st.Mode, st.Size), err
+		return fmt.Sprint(st.Mode, st.Size, st.Links), err
 	})
 }
 

@@ -225,6 +225,30 @@ func (d VFS) Rename(from, to string) error {
 	return errno(d.FS.Rename(ctx, fd, fn, td, tn, false))
 }
 
+func (d VFS) Link(from, to string) error {
+	e, done, err := d.walk(from)
+	if err != nil {
+		return err
+	}
+	defer done()
+	dir, name, tdone, err := d.parent(to)
+	if err != nil {
+		return err
+	}
+	defer tdone()
+	if e.Attr.IsDir() { // the kernel sees this one itself, once the new name is free
+		if _, err := d.Lstat(to); err == nil {
+			return unix.EEXIST
+		}
+		return unix.EPERM
+	}
+	l, err := d.FS.Link(ctx, e.Node, dir, name)
+	if err == nil {
+		d.FS.Forget(l.Node, 1)
+	}
+	return errno(err)
+}
+
 func (d VFS) Symlink(target, p string) error {
 	dir, name, done, err := d.parent(p)
 	if err != nil {
@@ -254,11 +278,11 @@ func (d VFS) Lstat(p string) (Stat, error) {
 		return Stat{}, err
 	}
 	defer done()
-	s := Stat{Mode: os.FileMode(e.Attr.Mode & 0o777), Size: e.Attr.Size, Mtime: e.Attr.Mtime}
+	s := Stat{Mode: os.FileMode(e.Attr.Mode & 0o777), Size: e.Attr.Size, Links: uint64(e.Attr.Nlink), Mtime: e.Attr.Mtime}
 	switch {
 	case e.Attr.IsDir():
 		s.Mode |= os.ModeDir
-		s.Size = 0
+		s.Size, s.Links = 0, 0
 	case e.Attr.IsSymlink():
 		s.Mode |= os.ModeSymlink
 	}
