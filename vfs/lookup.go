@@ -206,6 +206,7 @@ func (fs *FS) findRemote(ctx context.Context, p *Inode, name string) (found, err
 			return f, err
 		}
 	} else if !known && fs.o.DirCacheTime > 0 {
+		fs.walkAgain(p, name)
 		if err := fs.loadTogether(ctx, p); err != nil {
 			return found{}, err
 		}

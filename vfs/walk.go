@@ -94,6 +94,25 @@ func (fs *FS) reaching(p *Inode, name, prefix string) chan struct{} {
 	return fs.beginWalkLocked(p.keyLocked(), strings.TrimSuffix(prefix, "/")).news
 }
 
+// walkAgain begins a walk through a folder that somebody has gone through before, when it
+// is looked up after a while: he is likely to come again, and needs the listing of the
+// folder that it is in at the same time.
+func (fs *FS) walkAgain(p *Inode, name string) {
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	n := p.t.children[name]
+	if n == nil || !n.dir || n.t.walked == "" || n.t.listing == nil || fs.listingLocked(n) != nil || len(fs.tree.walks) >= maxWalks || fs.ctx.Err() != nil {
+		return
+	}
+	prefix := n.keyLocked()
+	for _, w := range fs.tree.walks {
+		if w.coversLocked(prefix) {
+			return
+		}
+	}
+	fs.beginWalkLocked(p.keyLocked(), strings.TrimSuffix(prefix, "/"))
+}
+
 // coversLocked reports whether the walk is still to come to a folder.
 func (w *walk) coversLocked(prefix string) bool {
 	return !w.ended && strings.HasPrefix(prefix, w.prefix) && prefix > w.from && !w.passedLocked(prefix)

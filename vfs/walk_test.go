@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -308,5 +309,60 @@ func TestListedEntriesAreCountedRight(t *testing.T) {
 	}
 	if sum != w.fs.tree.listed || sum > 300 {
 		t.Errorf("%d entries are held, %d counted", sum, w.fs.tree.listed)
+	}
+}
+
+// rendezvous is a store of whose listings, once it is armed, two must be under way at the
+// same time.
+type rendezvous struct {
+	*memStore
+	armed chan struct{} // closed: by now
+	met   chan struct{}
+	t     *testing.T
+}
+
+func (r *rendezvous) List(ctx context.Context, q object.Query) (object.Page, error) {
+	select {
+	case <-r.armed:
+		select {
+		case r.met <- struct{}{}:
+		case <-r.met:
+		case <-time.After(10 * time.Second):
+			r.t.Error("a listing waits for another")
+		}
+	default:
+	}
+	return r.memStore.List(ctx, q)
+}
+
+// Who goes through a tree again after a while waits for one round of requests: the folder
+// that it is in and the tree are listed at the same time.
+func TestSecondWalkAfterAWhile(t *testing.T) {
+	m := newMemStore()
+	for i := range 20 {
+		for j := range 25 {
+			m.put(fmt.Sprintf("d/%02d/%02d", i, j), "x", nil)
+		}
+	}
+	r := &rendezvous{memStore: m, armed: make(chan struct{}), met: make(chan struct{}), t: t}
+	w := newWorld(t, m, func(o *Options) { o.Store = r })
+	walk := func() {
+		_, err := w.lookup("d")
+		w.must(err)
+		for _, folder := range w.list("d") {
+			for _, name := range w.list("d/" + folder) {
+				_, err := w.lookup("d/" + folder + "/" + name)
+				w.must(err)
+			}
+		}
+		w.fs.wg.Wait()
+	}
+	walk()
+	w.now = w.now.Add(11 * time.Second)
+	asked := m.asked()
+	close(r.armed)
+	walk()
+	if n := m.asked() - asked; n != 2 {
+		t.Errorf("%d requests", n)
 	}
 }

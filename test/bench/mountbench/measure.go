@@ -258,7 +258,11 @@ func (s *session) timed(ctx context.Context, w workload) (figure, error) {
 	}
 	watch.returned()
 	if w.shown {
-		if err := watch.calm(ctx); err != nil {
+		// What is read of the mount from now on, to compare it, is not the workload's.
+		if err := s.b.store.calm(ctx); err != nil {
+			return figure{}, err
+		}
+		if err := watch.count(); err != nil {
 			return figure{}, err
 		}
 	}
@@ -313,18 +317,17 @@ func (b *bench) start(pid int) (*watch, error) {
 // returned notes that the workload has returned.
 func (w *watch) returned() { w.f.Seconds = time.Since(w.began).Seconds() }
 
-// calm waits until nothing has changed in the store for a while, and counts what was used
-// up to then: what is read of the mount from now on, to compare it, is not the workload's.
-func (w *watch) calm(ctx context.Context) error {
+// calm waits until nothing has changed in the store for a while.
+func (s *store) calm(ctx context.Context) error {
 	const while = time.Second
 	for {
-		r, err := w.b.store.ask(question{Op: "stats", Bucket: bucketName})
+		r, err := s.ask(question{Op: "stats", Bucket: bucketName})
 		if err != nil {
 			return err
 		}
 		wait := while - time.Since(r.Stats.Changed)
 		if wait <= 0 && r.Stats.Active == 0 {
-			return w.count()
+			return nil
 		}
 		select {
 		case <-time.After(max(wait, 20*time.Millisecond)):
