@@ -94,7 +94,7 @@ func (m *Metadata) Learn(i object.Info) {
 // Meta must not be changed any more.
 func (m *Metadata) Put(i object.Info) {
 	m.keep(i)
-	if m.disk != nil {
+	if m.disk != nil && !i.ID().Local() {
 		m.disk.Put(i)
 	}
 }

@@ -13,7 +13,12 @@ var xattrFacts = []struct {
 	name string
 	of   func(object.Info) string
 }{
-	{"user.s3mount.etag", func(i object.Info) string { return i.ETag }},
+	{"user.s3mount.etag", func(i object.Info) string {
+		if i.ID().Local() {
+			return "" // S3 has given none yet
+		}
+		return i.ETag
+	}},
 	{"user.s3mount.key", func(i object.Info) string { return i.Key }},
 	{"user.s3mount.storage-class", func(i object.Info) string {
 		if i.StorageClass == "" {

@@ -144,6 +144,9 @@ func surveyFolder(path string) (cachedBucket, error) {
 		return b, err
 	}
 	b.Waiting = len(staged)
+	if n, ok := leftIn(path); ok {
+		b.Waiting += n
+	}
 	var owner folderOwner
 	if text, err := os.ReadFile(filepath.Join(path, ownerFile)); err == nil && json.Unmarshal(text, &owner) == nil {
 		b.Remote = owner.Remote
@@ -262,6 +265,9 @@ func removeFolder(path string) error {
 		if left, err := entries(filepath.Join(path, "staging", sub)); len(left) > 0 || err != nil {
 			return err
 		}
+	}
+	if hasJournal(path) {
+		return nil
 	}
 	return os.RemoveAll(path)
 }

@@ -179,3 +179,17 @@ func lookInto(folder *cacheFolder) (overlay.Status, error) {
 	}
 	return o.Status(shownChanges), errors.Join(err, o.Close())
 }
+
+// leftIn counts the changes that wait in a folder which no mount has.
+func leftIn(path string) (n int, ok bool) {
+	if !hasJournal(path) {
+		return 0, false
+	}
+	folder, err := lockFolder(path)
+	if err != nil {
+		return 0, false // its mount tells
+	}
+	defer folder.Close()
+	s, err := lookInto(folder)
+	return s.Pending, err == nil
+}

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -62,6 +63,8 @@ type world struct {
 	// as nothing was synced since.
 	soft  []map[string]want
 	count int
+	// alarms is what was said to be lost.
+	alarms atomic.Pointer[string]
 }
 
 type want struct {
@@ -188,6 +191,9 @@ func scratch(t testing.TB) string {
 
 func (w *world) fatal(format string, args ...any) {
 	w.t.Helper()
+	if text := w.alarms.Load(); text != nil {
+		format += "\n" + strings.ReplaceAll(*text, "%", "%%")
+	}
 	w.t.Fatalf("seed %d: "+format, append([]any{w.seed}, args...)...)
 }
 
@@ -209,7 +215,7 @@ func (w *world) start() {
 	w.check(err)
 	w.check(w.send.Recover(context.Background()))
 	w.o, err = Open(Options{Dir: w.dir + "/journal", Store: held, Sender: w.send, Disk: w.disk,
-		Quiet: time.Millisecond, Retry: 100 * time.Microsecond, Settle: 100 * time.Microsecond, Small: 200, SegmentSize: 32 << 10, Log: slog.New(slog.DiscardHandler)})
+		Quiet: time.Millisecond, Retry: 100 * time.Microsecond, Settle: 100 * time.Microsecond, Small: 200, SegmentSize: 32 << 10, Log: slog.New(alarm{slog.DiscardHandler, w})})
 	w.check(err)
 	w.o.depth = 2
 	w.edits, err = writeback.NewQueue(writeback.Options{Dir: w.dir + "/staging", Uploader: held, Promiser: w.o, Disk: w.disk})
@@ -232,6 +238,9 @@ func runModel(t *testing.T, seed uint64) {
 	w.start()
 	for range 60 {
 		w.step()
+		if w.alarms.Load() != nil {
+			w.fatal("given up\n%s", w.pending())
+		}
 	}
 	w.gate.mu.Lock()
 	w.gate.open = true
@@ -310,6 +319,26 @@ func (w *world) bytes() []byte {
 func (w *world) meta() object.Meta {
 	w.count++
 	return object.Meta{"mtime": fmt.Sprint(w.count)}
+}
+
+// alarm notes what is logged of versions that were given up: nobody else writes here.
+type alarm struct {
+	slog.Handler
+	w *world
+}
+
+func (a alarm) Enabled(context.Context, slog.Level) bool { return true }
+
+func (a alarm) Handle(_ context.Context, r slog.Record) error {
+	if strings.Contains(r.Message, "somebody else") || strings.Contains(r.Message, "lost") {
+		text := r.Message
+		r.Attrs(func(at slog.Attr) bool {
+			text += fmt.Sprintf(" %s=%v", at.Key, at.Value)
+			return true
+		})
+		a.w.alarms.Store(&text)
+	}
+	return nil
 }
 
 // synced notes that everything so far is durable.

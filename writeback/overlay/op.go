@@ -197,8 +197,10 @@ func (o *Overlay) replacesLocked(p, last *op) bool {
 		return false
 	}
 	root := last.v.rootLocked()
-	if root.Key != "" && o.neededLocked(last.v, p) {
-		return false // who needs it may have to read it from the store
+	if root.Key != "" && (o.neededLocked(last.v, p) || len(last.maybe) > 0) {
+		// Who needs it may have to read it from the store. And if an earlier process has stored
+		// it, what it rests on is gone.
+		return false
 	}
 	if p.kind == opDelete || o.movesUpLocked(p, last) {
 		return true
