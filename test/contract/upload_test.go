@@ -8,6 +8,7 @@ import (
 
 	"github.com/s3mount/s3mount/object"
 	"github.com/s3mount/s3mount/test/s3fake"
+	"github.com/s3mount/s3mount/test/semantics"
 )
 
 const mib = 1 << 20
@@ -75,6 +76,7 @@ func (c *changing) ReadAt(p []byte, off int64) (int, error) {
 
 // Nobody but the store can tell that a part's bytes changed on their way.
 func TestChangedPartIsRefused(t *testing.T) {
+	semantics.Claim(t, "What is sent is checked by the store: by its SHA-256, which the signature covers, or in parts of a large new file by their CRC32C where the store says that it checks that; other bytes are refused, and the close or fsync fails if they stay so.")
 	run(t, func(t *testing.T, e *env) {
 		for _, summed := range []bool{false, true} {
 			id, err := e.bucket.CreateUpload(e.ctx, "k", object.PutOptions{Summed: summed})
