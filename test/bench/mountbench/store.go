@@ -16,6 +16,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -66,8 +67,6 @@ func (n *network) args() []string {
 func (n *network) options() s3fake.Options {
 	return s3fake.Options{
 		FastETag: true, Bandwidth: n.megabytes * 1e6,
-		// What was stored this second may change unseen, so that s3mount keeps nothing of it.
-		Now: func() time.Time { return time.Now().Add(-time.Hour) },
 		Latency: s3fake.Latency{
 			FirstByte: n.firstByte, Head: n.firstByte, List: n.listing, Other: n.listing,
 			Put: n.put, Part: n.put, Create: n.put, Complete: n.put, Copy: n.put, Delete: n.put,
@@ -84,7 +83,17 @@ func RunStore(_ context.Context, args []string, out io.Writer) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	s, err := s3fake.New(n.options())
+	// What is planted was stored an hour ago: what was stored this second may change unseen,
+	// so that s3mount keeps nothing of it. What a mount stores is stored now.
+	var planting atomic.Bool
+	o := n.options()
+	o.Now = func() time.Time {
+		if planting.Load() {
+			return time.Now().Add(-time.Hour)
+		}
+		return time.Now()
+	}
+	s, err := s3fake.New(o)
 	if err != nil {
 		return err
 	}
@@ -100,6 +109,7 @@ func RunStore(_ context.Context, args []string, out io.Writer) error {
 		} else if err != nil {
 			return err
 		}
+		planting.Store(q.Op == "plant")
 		if err := say.Encode(answer(s, q)); err != nil {
 			return err
 		}
