@@ -210,17 +210,7 @@ func (p attrPage) room(k attrKey, value []byte) bool {
 
 // put makes value the newest record; the oldest go where the page is full.
 func (p attrPage) put(k attrKey, value []byte) {
-	for at := attrPageHead; ; {
-		id, _, end := p.next(at)
-		if end == 0 {
-			break
-		}
-		if string(id) == string(k[:]) {
-			p.cut(at, end)
-			break
-		}
-		at = end
-	}
+	p.remove(k)
 	need := attrRecordHead + len(value)
 	for p.used()+need > attrPageSize {
 		_, _, end := p.next(attrPageHead)
@@ -238,4 +228,19 @@ func (p attrPage) cut(from, to int) {
 	used := p.used()
 	copy(p[from:], p[to:used])
 	p.setUsed(used - (to - from))
+}
+
+// remove takes a key's record out, if there is one.
+func (p attrPage) remove(k attrKey) {
+	for at := attrPageHead; ; {
+		id, _, end := p.next(at)
+		if end == 0 {
+			return
+		}
+		if string(id) == string(k[:]) {
+			p.cut(at, end)
+			return
+		}
+		at = end
+	}
 }

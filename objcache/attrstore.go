@@ -154,10 +154,21 @@ func (a *Attributes) Put(i object.Info) {
 	}
 }
 
+// Remove forgets a key. It does no more than to queue that.
+func (a *Attributes) Remove(key string) { a.add(attrKeyOf(key), attrRemoved) }
+
+// attrRemoved waits in the place of a record that is to be removed. More of these may wait
+// than of others: a record that is kept though its key was changed is wrong, and not missing.
+var attrRemoved = []byte{}
+
 func (a *Attributes) add(k attrKey, value []byte) {
 	a.pending.Lock()
 	defer a.pending.Unlock()
-	if _, again := a.pending.records[k]; a.pending.closed || !again && len(a.pending.records) >= attrPending {
+	most := attrPending
+	if len(value) == 0 {
+		most *= 4
+	}
+	if _, again := a.pending.records[k]; a.pending.closed || !again && len(a.pending.records) >= most {
 		return
 	}
 	a.pending.records[k] = value
@@ -293,6 +304,10 @@ func (a *Attributes) writePage(page uint32, records []attrRecord) (full []attrRe
 		return nil, err
 	}
 	for _, r := range records {
+		if len(r.value) == 0 {
+			p.remove(r.key)
+			continue
+		}
 		if a.file.pages < a.maxPages && !p.room(r.key, r.value) {
 			full = append(full, r)
 			continue

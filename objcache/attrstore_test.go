@@ -302,3 +302,34 @@ func TestMetadataRecallsFromDisk(t *testing.T) {
 		t.Errorf("%d in memory", m.Len())
 	}
 }
+
+// TestRemovedAttributesAreNotBelieved stores, removes and stores the same bytes again with
+// other metadata within a second, as the rename of a folder over another does.
+func TestRemovedAttributesAreNotBelieved(t *testing.T) {
+	dir := t.TempDir()
+	a := openAttr(t, dir, nil)
+	m := NewMetadata(100)
+	m.KeepOn(a)
+	stored, other := attrInfo(1), attrInfo(2)
+	stored.LastModified = time.Time{} // this mount stored it just now
+	m.Put(stored)
+	m.Put(other)
+	shown := bare(stored)
+	shown.LastModified = attrTestNow
+	if _, ok := m.Recall(shown); !ok {
+		t.Fatal("what was stored is not known: the test proves nothing")
+	}
+	closeAttr(t, a)
+	a = openAttr(t, dir, nil) // the record is in the file, not only on its way
+	m.KeepOn(a)
+	m.Remove(stored.Key)
+	if i, ok := m.Recall(shown); ok {
+		t.Errorf("what was removed is believed: %v", i.Meta)
+	}
+	closeAttr(t, a)
+	again := openAttr(t, dir, nil)
+	if _, meta, ok := again.Get(shown); ok {
+		t.Errorf("what was removed is believed by the next mount: %v", meta)
+	}
+	wantAttr(t, again, other)
+}

@@ -115,9 +115,13 @@ func (m *Metadata) keep(i object.Info) {
 	}
 }
 
-// Remove forgets key, in memory: on disk a version is believed only where the store shows
-// it.
+// Remove forgets key, on disk as well: what is stored next under it may have the same bytes
+// within the same seconds, and other metadata, as a folder's marker that another is renamed
+// over.
 func (m *Metadata) Remove(key string) {
+	if m.disk != nil {
+		m.disk.Remove(key)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.mu.infos.Remove(key)

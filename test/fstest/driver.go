@@ -25,6 +25,11 @@ type Driver interface {
 	Truncate(path string, size int64) error
 	Chmod(path string, mode os.FileMode) error
 	Chtimes(path string, mtime time.Time) error
+	// SetXattr sets an extended attribute of a file or folder; RemoveXattr removes it.
+	SetXattr(path, name string, value []byte) error
+	RemoveXattr(path, name string) error
+	// Xattrs are the values of all extended attributes of the user.
+	Xattrs(path string) (map[string]string, error)
 }
 
 // File is an open file.
@@ -32,6 +37,7 @@ type File interface {
 	io.ReaderAt
 	io.WriterAt
 	Truncate(size int64) error
+	PunchHole(off, size int64) error // of what is before the end
 	Sync() error
 	Close() error
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -25,7 +26,35 @@ func (d OS) Open(path string, flag int, mode os.FileMode) (File, error) {
 	if err != nil {
 		return nil, err // not a nil *os.File in an interface
 	}
-	return f, nil
+	return osFile{f}, nil
+}
+
+type osFile struct{ *os.File }
+
+func (f osFile) PunchHole(off, size int64) error {
+	return unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, size)
+}
+
+func (d OS) SetXattr(path, name string, value []byte) error {
+	return unix.Lsetxattr(d.at(path), name, value, 0)
+}
+
+func (d OS) RemoveXattr(path, name string) error { return unix.Lremovexattr(d.at(path), name) }
+
+func (d OS) Xattrs(path string) (map[string]string, error) {
+	list := make([]byte, 1<<16)
+	n, err := unix.Llistxattr(d.at(path), list)
+	all := map[string]string{}
+	for name := range strings.SplitSeq(string(list[:max(n, 0)]), "\x00") {
+		if !strings.HasPrefix(name, "user.") || err != nil {
+			continue
+		}
+		value := make([]byte, 1<<12)
+		if n, err = unix.Lgetxattr(d.at(path), name, value); err == nil {
+			all[name] = string(value[:n])
+		}
+	}
+	return all, err
 }
 
 func (d OS) Mkdir(path string, mode os.FileMode) error { return os.Mkdir(d.at(path), mode) }

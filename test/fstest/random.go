@@ -60,7 +60,7 @@ func (r *random) path() string {
 
 func (r *random) one() {
 	ops := []func(){r.openFile, r.openFile, r.openFile, r.write, r.write, r.write, r.write, r.read, r.read, r.truncateOpen, r.sync,
-		r.close, r.close, r.mkdir, r.mkdir, r.unlink, r.rmdir, r.rename, r.rename, r.symlink, r.truncate, r.chmod, r.chtimes, r.stat, r.list}
+		r.close, r.close, r.mkdir, r.mkdir, r.unlink, r.rmdir, r.rename, r.rename, r.symlink, r.truncate, r.chmod, r.chtimes, r.xattr, r.xattr, r.punch, r.stat, r.list}
 	if d, ok := r.d[1].(OS); !ok || !d.NoLinks {
 		ops = append(ops, r.link, r.link)
 	}
@@ -238,6 +238,32 @@ func (r *random) chtimes() {
 	})
 }
 
+// xattr sets, removes or lists attributes.
+func (r *random) xattr() {
+	p, name := r.path(), "user."+string(rune('x'+r.IntN(2)))
+	st, err := r.d[1].Lstat(p)
+	if err != nil || st.Mode&os.ModeSymlink != 0 {
+		return // links have none
+	}
+	value := make([]byte, r.IntN(20))
+	for i := range value {
+		value[i] = byte(r.IntN(256))
+	}
+	switch r.IntN(4) {
+	case 0:
+		r.both("removexattr "+p+" "+name, func(d Driver) (any, error) { return nil, d.RemoveXattr(p, name) })
+	case 1:
+		r.both("xattrs "+p, func(d Driver) (any, error) { return d.Xattrs(p) })
+	default:
+		r.both(fmt.Sprintf("setxattr %s %s %q", p, name, value), func(d Driver) (any, error) { return nil, d.SetXattr(p, name, value) })
+	}
+}
+
+func (r *random) punch() {
+	off, n := r.Int64N(maxSize), r.Int64N(100_000)+1
+	r.onOpen(fmt.Sprintf("punch %d at %d", n, off), func(f File) (any, error) { return nil, f.PunchHole(off, n) })
+}
+
 func (r *random) stat() {
 	p := r.path()
 	r.both("stat "+p, func(d Driver) (any, error) {
@@ -290,6 +316,10 @@ func describe(t testing.TB, d Driver, dir string) (lines []string) {
 			t.Fatalf("stat %s: %v", p, err)
 		}
 		line := fmt.Sprintf("%s %v %d", p, st.Mode, st.Size)
+		if st.Mode&os.ModeSymlink == 0 {
+			xattrs, err := d.Xattrs(p)
+			line += fmt.Sprintf(" %q %v", xattrs, err)
+		}
 		switch {
 		case st.Mode.IsDir():
 			lines = append(append(lines, line), describe(t, d, p)...)

@@ -30,6 +30,7 @@ func errno(err error) error {
 		object.KindNotFound: unix.ENOENT, object.KindExists: unix.EEXIST, object.KindNotDir: unix.ENOTDIR,
 		object.KindIsDir: unix.EISDIR, object.KindNotEmpty: unix.ENOTEMPTY, object.KindLoop: unix.EINVAL,
 		object.KindInvalid: unix.EINVAL, object.KindNameTooLong: unix.ENAMETOOLONG, object.KindBadHandle: unix.EBADF,
+		object.KindNoAttr: unix.ENODATA,
 	} {
 		if object.Is(err, kind) {
 			return errors.Join(no, err)
@@ -149,6 +150,7 @@ type folder struct{}
 func (folder) ReadAt([]byte, int64) (int, error)  { return 0, unix.EISDIR }
 func (folder) WriteAt([]byte, int64) (int, error) { return 0, unix.EBADF }
 func (folder) Truncate(int64) error               { return unix.EINVAL }
+func (folder) PunchHole(int64, int64) error       { return unix.EBADF }
 func (folder) Sync() error                        { return nil }
 func (folder) Close() error                       { return nil }
 
@@ -170,7 +172,10 @@ func (f vfsFile) WriteAt(p []byte, off int64) (int, error) {
 }
 
 func (f vfsFile) Truncate(size int64) error { return errno(f.h.Truncate(ctx, size)) }
-func (f vfsFile) Sync() error               { return errno(f.h.Fsync(ctx)) }
+func (f vfsFile) PunchHole(off, size int64) error {
+	return errno(f.h.Zero(ctx, off, size, true))
+}
+func (f vfsFile) Sync() error { return errno(f.h.Fsync(ctx)) }
 
 func (f vfsFile) Close() error {
 	defer f.h.Release()
@@ -330,4 +335,38 @@ func (d VFS) Chmod(p string, mode os.FileMode) error {
 
 func (d VFS) Chtimes(p string, mtime time.Time) error {
 	return d.set(p, vfs.SetAttr{Mtime: &mtime, Atime: &mtime})
+}
+
+// onNode runs an operation on what a path leads to.
+func (d VFS) onNode(p string, f func(vfs.NodeID) error) error {
+	e, done, err := d.walk(p)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return errno(f(e.Node))
+}
+
+func (d VFS) SetXattr(p, name string, value []byte) error {
+	return d.onNode(p, func(n vfs.NodeID) error { return d.FS.SetXattr(ctx, n, name, value, vfs.XattrAny) })
+}
+
+func (d VFS) RemoveXattr(p, name string) error {
+	return d.onNode(p, func(n vfs.NodeID) error { return d.FS.RemoveXattr(ctx, n, name) })
+}
+
+func (d VFS) Xattrs(p string) (map[string]string, error) {
+	all := map[string]string{}
+	err := d.onNode(p, func(n vfs.NodeID) error {
+		names, err := d.FS.ListXattr(ctx, n)
+		for _, name := range names {
+			v, err := d.FS.GetXattr(ctx, n, name)
+			if err != nil {
+				return err
+			}
+			all[name] = string(v)
+		}
+		return err
+	})
+	return all, err
 }
