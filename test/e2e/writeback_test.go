@@ -230,3 +230,22 @@ func TestWritebackSecondSignal(t *testing.T) {
 	got, _ := b.Get("f")
 	same(t, "the store has it", string(got), "kept")
 }
+
+// TestWritebackReadsBackWithoutDownload reads what was uploaded, past the kernel's cache.
+func TestWritebackReadsBackWithoutDownload(t *testing.T) {
+	t.Parallel()
+	m, fake, _ := fakeMount(t, "--writeback")
+	for i := range 20 {
+		write(t, fmt.Sprintf("%s/%d", m.Dir, i), string(content(i)))
+	}
+	code, _, stderr := s3mount(t, nil, "flush", m.Dir)
+	same(t, "exit code of flush: "+stderr, code, 0)
+	for i := range 20 {
+		f, err := os.Open(fmt.Sprintf("%s/%d", m.Dir, i))
+		must(t, err)
+		must(t, unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED))
+		must(t, f.Close())
+		same(t, "it is read back", read(t, fmt.Sprintf("%s/%d", m.Dir, i)), string(content(i)))
+	}
+	same(t, "downloads", fake.Stats().Requests[s3fake.GetObject], int64(0))
+}

@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/s3mount/s3mount/object"
+	"github.com/s3mount/s3mount/writeback"
 )
 
 // Head tells about a key as it was promised.
@@ -85,8 +86,8 @@ func (o *Overlay) Get(ctx context.Context, id object.ID, r object.Range) (io.Rea
 	switch {
 	case v != nil:
 		return io.NopCloser(io.NewSectionReader(readerAt{ctx, reader{o, v}}, r.Off, min(r.Len, v.info.Size-r.Off))), nil
-	case ok:
-		return o.Store.Get(ctx, now.ID(), r)
+	case ok: // the cache may have it by now
+		return &baseBody{Base: o.base(now.ID(), now.Size), ctx: ctx, off: r.Off, end: min(r.End(), now.Size)}, nil
 	}
 	return nil, object.Errorf(object.KindStale, "get", id.Key, "the version is no longer known")
 }
@@ -131,4 +132,28 @@ func (o *Overlay) Now(info object.Info) object.Info {
 		return now
 	}
 	return info
+}
+
+// baseBody reads a range of a version that is in the store by now.
+type baseBody struct {
+	writeback.Base
+	ctx      context.Context
+	off, end int64
+}
+
+func (b *baseBody) Read(p []byte) (int, error) {
+	if b.off >= b.end {
+		return 0, io.EOF
+	}
+	n, err := b.ReadAt(b.ctx, p[:min(int64(len(p)), b.end-b.off)], b.off)
+	b.off += int64(n)
+	if n > 0 {
+		err = nil // it comes again
+	}
+	return n, err
+}
+
+func (b *baseBody) Close() error {
+	b.Base.Close()
+	return nil
 }
