@@ -7,6 +7,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"github.com/s3mount/s3mount/object"
+	"github.com/s3mount/s3mount/vfs"
 )
 
 // errnos is the only table from kinds of failure to errnos.
@@ -115,7 +116,8 @@ func (s *server) status(op string, err error) fuse.Status {
 		return fuse.OK
 	}
 	kind := object.KindOf(err)
-	if !isOrdinary(op, kind, err) {
+	var conflict *vfs.ConflictError // it is in the log
+	if !errors.As(err, &conflict) && !isOrdinary(op, kind, err) {
 		s.report.failure(op, kind, err)
 	}
 	if errno, ok := errnos[kind]; ok {

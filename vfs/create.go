@@ -226,6 +226,10 @@ func (fs *FS) makeObject(ctx context.Context, p *Inode, name, piece string, what
 	info, err := fs.putObject(ctx, key, what.body, attr, isDir)
 	fs.tree.Lock()
 	if err != nil {
+		if object.Is(err, object.KindConflict) { // somebody else was faster
+			err = &object.Error{Op: "create", Key: key, Kind: object.KindExists, Err: err}
+			fs.setListingLocked(p, nil)
+		}
 		fs.detachLocked(n)
 		fs.tree.Unlock()
 		fs.unpin(n)
@@ -237,14 +241,14 @@ func (fs *FS) makeObject(ctx context.Context, p *Inode, name, piece string, what
 	return fs.entry(n), nil
 }
 
-// putObject stores a small object with its attributes.
+// putObject stores a new small object with its attributes.
 func (fs *FS) putObject(ctx context.Context, key string, body []byte, a Attr, dir bool) (object.Info, error) {
-	return fs.putWith(ctx, key, body, putMeta(nil, a), dir)
+	return fs.putWith(ctx, key, body, putMeta(nil, a), dir, object.Condition{IfAbsent: true})
 }
 
 // putWith stores a small object with its metadata.
-func (fs *FS) putWith(ctx context.Context, key string, body []byte, meta object.Meta, dir bool) (object.Info, error) {
-	o := object.PutOptions{Meta: meta}
+func (fs *FS) putWith(ctx context.Context, key string, body []byte, meta object.Meta, dir bool, c object.Condition) (object.Info, error) {
+	o := object.PutOptions{Meta: meta, Condition: c}
 	if dir {
 		o.ContentType = dirContentType
 	}

@@ -53,6 +53,9 @@ type Options struct {
 	// modes, owners and links show only where they are known without a request.
 	ServerModTime bool
 
+	// Host is this machine's name, for the names of versions that lost a race.
+	Host string
+
 	Log *slog.Logger
 	Now func() time.Time // default time.Now
 }
@@ -203,6 +206,7 @@ type inodeState struct {
 	gone     bool              // no name leads here any more
 	removed  bool              // gone, and this mount took the name away: what is written may go nowhere
 	kept     bool              // gone or about to be, and may be opened all the same: see contested.go
+	aside    *ConflictError    // not nil: gone, and what was written is stored under another name
 	leaving  bool              // about to be gone, by an operation that holds mu: who wants to open it waits
 
 	attr    Attr

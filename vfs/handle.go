@@ -108,7 +108,7 @@ func (fs *FS) openNode(ctx context.Context, n *Inode, id NodeID, write bool) (*H
 		n.awaitIdle() // until it has left, or stays
 		fs.tree.Lock()
 	}
-	if n.t.gone && !n.t.kept && (write || n.t.opens == 0) {
+	if n.t.gone && (n.t.aside != nil || !n.t.kept && (write || n.t.opens == 0)) {
 		// The kernel still knows a name that is gone or stands for another object. What
 		// is written here would go nowhere, silently: ESTALE makes it look again.
 		fs.contendLocked(n)
@@ -259,8 +259,11 @@ func (n *Inode) stage() (*writeback.Staged, error) {
 	fs := n.fs
 	fs.tree.Lock()
 	s, info, remote := n.t.staged, n.t.info, n.t.remote
-	lost := n.t.gone && !n.t.removed
+	lost, aside := n.t.gone && !n.t.removed, n.t.aside
 	fs.tree.Unlock()
+	if aside != nil {
+		return nil, aside
+	}
 	if s != nil {
 		return s, nil
 	}
@@ -299,9 +302,13 @@ func (n *Inode) retarget() {
 func (n *Inode) target() (key string, o object.PutOptions, s *writeback.Staged) {
 	n.fs.tree.Lock()
 	defer n.fs.tree.Unlock()
-	if !n.t.gone {
+	switch {
+	case n.t.aside != nil:
+		key = n.t.aside.Kept
+	case !n.t.gone:
 		key = n.keyLocked()
 	}
+	o.Condition = n.conditionLocked()
 	o.Meta = putMeta(n.metaLocked(), n.t.attr)
 	delete(o.Meta, object.MetaMD5) // of the content that was
 	o.ContentType = n.t.info.ContentType
@@ -324,6 +331,9 @@ func (h *Handle) Fsync(context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	err := n.syncHeld(h.fs.lasting)
+	if aside := n.lost(); err == nil && aside != nil {
+		return aside
+	}
 	if err == nil {
 		n.letGo()
 		err = n.lateFailure()

@@ -65,6 +65,7 @@ func TestLateAnswerThatAFileIsGoneDoesNotHideIt(t *testing.T) {
 	w.must(m.Delete(w.ctx(), "f"))
 	w.now = w.now.Add(time.Minute)
 	late.during = func() {
+		m.put("f", "old", nil)
 		w.writeAt(h, "new", 0)
 		w.must(h.Flush(w.ctx()))
 		h.Release()

@@ -174,6 +174,9 @@ func (m *memStore) Put(_ context.Context, key string, body *io.SectionReader, o 
 	if err := m.begin("Put", key); err != nil {
 		return object.Info{}, err
 	}
+	if err := m.holdsLocked("Put", key, o.Condition); err != nil {
+		return object.Info{}, err
+	}
 	info := m.putLocked(key, data, o)
 	return object.Info{Key: key, ETag: info.ETag, Size: info.Size}, nil
 }
@@ -190,6 +193,9 @@ func (m *memStore) Copy(_ context.Context, src object.ID, dst string, o object.C
 	}
 	if src.ETag != "" && from.info.ETag != src.ETag {
 		return object.Info{}, object.Errorf(object.KindStale, "CopyObject", src.Key, "")
+	}
+	if _, taken := m.objects[dst]; taken && o.IfAbsent {
+		return object.Info{}, object.Errorf(object.KindExists, "CopyObject", dst, "")
 	}
 	po := object.PutOptions{Meta: from.info.Meta, ContentType: from.info.ContentType}
 	if o.Meta != nil {
@@ -267,10 +273,22 @@ func (m *memStore) CopyPart(_ context.Context, key, id string, number int, src o
 	return object.Part{Number: number, ETag: hex.EncodeToString(sum[:]), Size: r.Len}, nil
 }
 
-func (m *memStore) CompleteUpload(_ context.Context, key, id string, parts []object.Part, _ object.Condition) (object.Info, error) {
+// holdsLocked checks a condition.
+func (m *memStore) holdsLocked(op, key string, c object.Condition) error {
+	o, there := m.objects[key]
+	if c.IfAbsent && there || c.IfMatch != "" && (!there || o.info.ETag != c.IfMatch) {
+		return object.Errorf(object.KindConflict, op, key, "there: %v, with %q, want %+v", there, o.info.ETag, c)
+	}
+	return nil
+}
+
+func (m *memStore) CompleteUpload(_ context.Context, key, id string, parts []object.Part, c object.Condition) (object.Info, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.begin("CompleteUpload", key); err != nil {
+		return object.Info{}, err
+	}
+	if err := m.holdsLocked("CompleteUpload", key, c); err != nil {
 		return object.Info{}, err
 	}
 	u := m.uploads[id]

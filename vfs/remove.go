@@ -58,6 +58,9 @@ func (fs *FS) remove(ctx context.Context, op string, parent NodeID, name string,
 func (fs *FS) unlink(ctx context.Context, p, n *Inode, name string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if err := fs.stillNamed(n, "unlink"); err != nil {
+		return err
+	}
 	defer n.leave()()
 	if err := n.lead(ctx, p, name); err != nil {
 		return err
@@ -92,6 +95,17 @@ func (fs *FS) unlink(ctx context.Context, p, n *Inode, name string) error {
 	case staged:
 		n.retarget() // to nowhere: parts that went up early are aborted
 		n.settle(ctx)
+	}
+	return nil
+}
+
+// stillNamed fails for an inode that lost its name while its lock was waited for. The
+// caller holds n.mu.
+func (fs *FS) stillNamed(n *Inode, op string) error {
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	if n.t.gone {
+		return object.Errorf(object.KindStale, op, n.keyLocked(), "the name stands for something else now")
 	}
 	return nil
 }
@@ -175,7 +189,7 @@ func (fs *FS) keepFolder(ctx context.Context, p *Inode, leaving string) error {
 		return err
 	}
 	fs.tree.Lock()
-	marker, form := p.t.marker, p.t.form
+	marker, form, attr, meta := p.t.marker, p.t.form, p.t.attr, p.metaLocked()
 	l := fs.listingLocked(p)
 	others := 0
 	if l != nil && !l.partial {
@@ -188,7 +202,11 @@ func (fs *FS) keepFolder(ctx context.Context, p *Inode, leaving string) error {
 	if marker == markerYes || form == keyname.Part || others > 0 {
 		return nil
 	}
-	return p.storeMarker(ctx)
+	err := p.storeMarkerOnce(ctx, attr, meta)
+	if object.Is(err, object.KindConflict) { // somebody else made it
+		return p.relookMarker(ctx)
+	}
+	return err
 }
 
 // dropFolder removes an empty folder's marker and name. The caller holds ns and both

@@ -166,7 +166,13 @@ func (fs *FS) beneath(n, top *Inode) bool {
 // first: who renames a file over another means the new content to stand. The caller holds ns and both folders' dirMu.
 func (fs *FS) renameFile(ctx context.Context, r rename, key string) error {
 	defer lockContents(r.n, r.target)()
+	if err := fs.stillNamed(r.n, "rename"); err != nil {
+		return err
+	}
 	if r.target != nil {
+		if err := fs.stillNamed(r.target, "rename"); err != nil {
+			return err
+		}
 		defer r.target.leave()()
 		if err := r.target.secure(ctx); err != nil {
 			return err
@@ -182,13 +188,16 @@ func (fs *FS) renameFile(ctx context.Context, r rename, key string) error {
 	info, old := r.n.t.info, r.n.keyLocked()
 	attr, dirty, meta := r.n.t.attr, r.n.t.metaDirty, r.n.metaLocked()
 	fs.tree.Unlock()
-	o := object.CopyOptions{Size: info.Size}
+	o := object.CopyOptions{Size: info.Size, IfAbsent: r.target == nil}
 	if dirty {
 		o.Meta, o.ContentType = putMeta(meta, attr), info.ContentType
 	}
 	copied, err := fs.store.Copy(ctx, info.ID(), key, o)
 	if err != nil {
 		fs.expire(r.n)
+		fs.tree.Lock()
+		defer fs.tree.Unlock()
+		fs.setListingLocked(r.to, nil)
 		return err
 	}
 	info = fs.copiedInfo(info, copied, key, o)

@@ -101,13 +101,18 @@ func (n *Inode) setMeta(ctx context.Context, s SetAttr, waiting bool) error {
 		}
 	case staged && writers > 0:
 		n.retarget()
-	case staged: // truncated by name: nobody will close it
-		if err = n.syncHeld(ctx); err == nil {
+	case staged && !waiting: // truncated by name: nobody will close it
+		if err = n.storeContent(ctx); err == nil {
+			err = n.syncHeld(ctx)
+		}
+		if err == nil {
 			return n.settle(ctx)
 		}
-		if !waiting {
-			n.giveUpTruncate()
-			return err
+		n.giveUpTruncate()
+		return err
+	case staged:
+		if err = n.syncHeld(ctx); err == nil {
+			return n.settle(ctx)
 		}
 	case !stored:
 	case n.dir:
@@ -159,15 +164,46 @@ func (n *Inode) giveUpTruncate() {
 	n.t.attr = fs.def.attrOf(n.t.info, false)
 	n.t.attr.Ino = ino
 	fs.tree.Unlock()
+	fs.expire(n)
 	s.Discard()
 }
 
-// storeMarker stores a folder's attributes on its marker, making one if need be.
+// storeMarker stores a folder's attributes on its marker, making one if need be. What else
+// is there, somebody has just stored; it is looked at, and its attributes replaced.
 func (n *Inode) storeMarker(ctx context.Context) error {
 	fs := n.fs
 	fs.tree.Lock()
-	key, attr, info, meta := n.keyLocked(), n.t.attr, n.t.info, n.metaLocked()
+	attr, meta := n.t.attr, n.metaLocked()
+	fs.tree.Unlock()
+	err := n.storeMarkerOnce(ctx, attr, meta)
+	if !object.Is(err, object.KindConflict) {
+		return err
+	}
+	if err := n.relookMarker(ctx); err != nil {
+		return err
+	}
+	return n.storeMarkerOnce(ctx, attr, meta)
+}
+
+// relookMarker finds out what a folder's marker is now.
+func (n *Inode) relookMarker(ctx context.Context) error {
+	fs := n.fs
+	fs.tree.Lock()
+	fs.changedLocked(n.keyLocked())
+	n.t.hasMeta, n.t.remote, n.t.info, n.t.marker = false, false, object.Info{}, markerUnknown
+	fs.tree.Unlock()
+	return fs.loadMeta(ctx, n)
+}
+
+func (n *Inode) storeMarkerOnce(ctx context.Context, attr Attr, meta object.Meta) error {
+	fs := n.fs
+	fs.tree.Lock()
+	n.t.attr = attr
+	key, info, c := n.keyLocked(), n.t.info, n.conditionLocked()
 	withData := n.t.remote && info.Size > 0
+	if n.t.marker == markerUnknown && !n.t.remote {
+		c = object.Condition{}
+	}
 	fs.tree.Unlock()
 	if key == "" || key[len(key)-1] != '/' {
 		return nil // a piece of an over-long component has nothing to keep attributes on
@@ -175,7 +211,7 @@ func (n *Inode) storeMarker(ctx context.Context) error {
 	if withData {
 		return n.storeMeta(ctx)
 	}
-	stored, err := fs.putWith(ctx, key, nil, putMeta(meta, attr), true)
+	stored, err := fs.putWith(ctx, key, nil, putMeta(meta, attr), true, c)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,8 @@ package vfs
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"github.com/s3mount/s3mount/object"
 	"github.com/s3mount/s3mount/writeback"
@@ -10,6 +12,7 @@ import (
 // syncHeld uploads an inode's content and attributes if they differ from what S3 has.
 // Callers on behalf of an application pass a context that its signals don't end: an
 // upload is of one state, and n.mu, which the caller holds, keeps that state.
+// A lost race is a ConflictError; the content is stored then, but under another name.
 func (n *Inode) syncHeld(ctx context.Context) error {
 	if err := n.syncContent(ctx); err != nil {
 		return err
@@ -29,6 +32,16 @@ func (n *Inode) syncHeld(ctx context.Context) error {
 // syncContent uploads an inode's content, and with it the attributes, if it differs from
 // what S3 has. The context and the lock are as for syncHeld.
 func (n *Inode) syncContent(ctx context.Context) error {
+	err := n.storeContent(ctx)
+	if !object.Is(err, object.KindConflict) || n.lost() != nil {
+		return err
+	}
+	_, o, s := n.target()
+	return n.lostRace(ctx, s, o, err)
+}
+
+// storeContent is syncContent, but a lost race is KindConflict, and changes nothing.
+func (n *Inode) storeContent(ctx context.Context) error {
 	key, o, s := n.target()
 	n.fs.tree.Lock()
 	remote := n.t.remote
@@ -61,6 +74,9 @@ func (n *Inode) storeMeta(ctx context.Context) error {
 	fs.tree.Lock()
 	info, attr, meta := n.t.info, n.t.attr, n.metaLocked()
 	key := n.keyLocked()
+	if n.t.aside != nil {
+		key = n.t.aside.Kept
+	}
 	fs.tree.Unlock()
 	o := object.CopyOptions{Meta: putMeta(meta, attr), ContentType: info.ContentType, Size: info.Size}
 	now, err := fs.store.Copy(ctx, info.ID(), key, o)
@@ -97,12 +113,12 @@ func (fs *FS) expire(n *Inode) {
 func (n *Inode) settle(ctx context.Context) error {
 	fs := n.fs
 	fs.tree.Lock()
-	s, writers, gone := n.t.staged, n.t.writers, n.t.gone
+	s, writers, gone, aside := n.t.staged, n.t.writers, n.t.gone, n.t.aside != nil
 	needed := n.t.opens > 0 || n.t.kept
 	fs.tree.Unlock()
 	switch {
 	case s == nil || writers > 0 || gone && needed:
-	case gone:
+	case gone && !aside:
 		n.unstage()
 		s.Discard()
 	default:
@@ -111,7 +127,7 @@ func (n *Inode) settle(ctx context.Context) error {
 			err = n.syncHeld(ctx)
 		}
 		switch {
-		case err == nil:
+		case err == nil, errors.As(err, new(*ConflictError)):
 			n.adopt(s)
 		case n.isOpen(): // again meanwhile: the last one to close it settles it
 			return err
@@ -224,6 +240,7 @@ func (n *Inode) forsake(gen uint64) (told bool) {
 	case n.t.remote:
 		n.t.attr = fs.def.attrOf(n.t.info, false)
 		n.t.attr.Ino = ino
+		n.t.checked = time.Time{} // it may be why this one was not taken
 	case n.t.writers > 0:
 		// Opened for writing since settle looked: it must keep its name, or what is
 		// written now would go nowhere.
@@ -232,7 +249,7 @@ func (n *Inode) forsake(gen uint64) (told bool) {
 	default:
 		stays = false
 		fs.detachLocked(n)
-		fs.patchLocked(p, name, nil)
+		fs.setListingLocked(p, nil)
 	}
 	fs.tree.Unlock()
 	if fs.inval != nil {

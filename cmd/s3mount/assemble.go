@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"runtime/debug"
 	"time"
@@ -172,6 +173,10 @@ func assemble(ctx context.Context, bucket *s3remote.Bucket, id string, o *mountO
 	if err := m.queue.Recover(ctx); err != nil {
 		log.Warn("what an earlier mount left behind could not all be removed; the next mount tries again", "err", err)
 	}
+	host, err := os.Hostname()
+	if err != nil {
+		log.Warn("this machine's name is not known", "err", err)
+	}
 	m.fs = vfs.New(vfs.Options{
 		Store:         store,
 		Mover:         mover,
@@ -189,6 +194,7 @@ func assemble(ctx context.Context, bucket *s3remote.Bucket, id string, o *mountO
 		MaxListed:     int(o.memory) / listingShare / listingEntry,
 		MaxInodes:     int(o.memory) / inodeShare / inodeEntry,
 		ServerModTime: o.serverTime,
+		Host:          host,
 		Log:           log,
 	})
 	if m.promises != nil {

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/s3mount/s3mount/object"
-	"github.com/s3mount/s3mount/test/mounts"
 	"github.com/s3mount/s3mount/test/s3fake"
 	"github.com/s3mount/s3mount/test/semantics"
 	"github.com/s3mount/s3mount/test/servers"
@@ -161,22 +160,4 @@ func TestWhatNobodyCanBeToldIsKept(t *testing.T) {
 		t.Error("the log does not name the file")
 	}
 	fake.Heal()
-}
-
-func TestLastCloseWins(t *testing.T) {
-	semantics.Claim(t, "The last close wins: two mounts that write the same name at the same time leave one of the two versions, whole.")
-	name, b := mounts.NewBucket(t, pool.MinIO(t))
-	one := mounts.Start(t, mounts.Options{Server: pool.MinIO(t), Path: name})
-	two := mounts.Start(t, mounts.Options{Server: pool.MinIO(t), Path: name})
-	const size = 300_000
-	for i, m := range []*mounts.Mount{one, two} {
-		f, err := os.Create(m.Dir + "/f")
-		must(t, err)
-		_, err = f.WriteString(strings.Repeat(string(rune('1'+i)), size))
-		must(t, err)
-		defer func() {
-			must(t, f.Close())
-			same(t, "the object", get(t, b, "f"), strings.Repeat(string(rune('1'+i)), size))
-		}()
-	}
 }
