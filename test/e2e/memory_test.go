@@ -5,6 +5,7 @@
 package e2e
 
 import (
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -51,14 +52,21 @@ func wantPeak(t testing.TB, what string, m *mounts.Mount, limit int64) {
 	t.Fatalf("no VmHWM in\n%s", text)
 }
 
+// full lets tests of memory run at full size; the figures are in the log.
+var full = flag.Bool("full", false, "measure memory with the default --memory, a file of 4 GiB and a million names")
+
 // A file of 16 times the memory.
 func TestMemoryOfALargeFile(t *testing.T) {
-	const size, limit = 1 << 30, (64 + 64) << 20
+	memory := int64(64 << 20)
+	if *full {
+		memory = 256 << 20
+	}
+	size, limit := 16*memory, memory+64<<20
 	fake := s3fake.Start(t, s3fake.Options{FastETag: true})
-	m, b := newMount(t, servers.Of(fake), "--memory=64M")
+	m, b := newMount(t, servers.Of(fake), fmt.Sprint("--memory=", memory))
 	p := s3fake.NewPattern(4)
 	must(t, copyPattern(m.Dir+"/written", p, size))
-	wantPeak(t, "writing 1 GiB with --memory 64M", m, limit)
+	wantPeak(t, fmt.Sprintf("writing %d MiB", size>>20), m, limit)
 	dropCaches(t)
 	must(t, checkPattern(m.Dir+"/written", p, size))
 	wantPeak(t, "and reading back what was written", m, limit)
@@ -68,16 +76,19 @@ func TestMemoryOfALargeFile(t *testing.T) {
 
 	m.Remount(true)
 	must(t, checkPattern(m.Dir+"/written", p, size))
-	wantPeak(t, "reading 1 GiB from the store", m, limit)
+	wantPeak(t, "reading it from the store", m, limit)
 	must(t, os.Remove(m.Dir+"/written"))
 }
 
 func TestMemoryOfManyNamesInAFolder(t *testing.T) {
-	const n = 300_000 // 90 MiB, if all were kept
+	n, memory := 300_000, int64(64<<20) // 90 MiB, if all were kept
+	if *full {
+		n, memory = 1_000_000, 256<<20
+	}
 	fake := s3fake.Start(t, s3fake.Options{})
 	name, _ := mounts.NewBucket(t, servers.Of(fake))
 	fake.Bucket(name).AddVirtual(s3fake.Virtual{Prefix: "many/name-", N: n, Size: 100})
-	m := mounts.Start(t, mounts.Options{Server: servers.Of(fake), Path: name, Args: []string{"--memory=64M"}})
+	m := mounts.Start(t, mounts.Options{Server: servers.Of(fake), Path: name, Args: []string{fmt.Sprint("--memory=", memory)}})
 	dir, err := os.Open(m.Dir + "/many")
 	must(t, err)
 	defer dir.Close()
@@ -94,7 +105,7 @@ func TestMemoryOfManyNamesInAFolder(t *testing.T) {
 		must(t, err)
 	}
 	same(t, "names", seen, n)
-	wantPeak(t, "listing 300,000 names with --memory 64M", m, (64+32)<<20)
+	wantPeak(t, fmt.Sprintf("listing %d names", n), m, memory+32<<20)
 }
 
 // A fifth of a million keys in a fifth of the default memory: what was kept of each would
