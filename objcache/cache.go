@@ -43,7 +43,7 @@ type Options struct {
 	// 0: 256 KiB. What is on disk in another block size is forgotten. Memory holds parts
 	// of blocks, too, in units of 4 KiB or a 64th of the block.
 	BlockSize int
-	// MaxFetches bounds the GETs at a time; 0: 32.
+	// MaxFetches bounds the GETs at a time; 0: 64.
 	MaxFetches int
 	// FetchTimeout is the deadline of one load, its wait for a free GET included;
 	// 0: 5 minutes. The Fetcher's own, shorter, timeouts find stalls.
@@ -53,7 +53,7 @@ type Options struct {
 const (
 	defaultMemory       = 128 << 20
 	defaultBlockSize    = 256 << 10
-	defaultMaxFetches   = 32
+	defaultMaxFetches   = 64
 	defaultFetchTimeout = 5 * time.Minute
 	// maxRun bounds the bytes of one GET: long enough to make the first byte's latency
 	// small against the transfer, short enough to give up soon.

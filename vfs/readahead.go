@@ -17,7 +17,7 @@ const (
 	filesPerHit   = 4
 	bytesPerByte  = 4
 	// filesAtOnce bounds the files that are fetched at a time, in all folders.
-	filesAtOnce = 32
+	filesAtOnce = 48
 	// maxTrails bounds the readers that are followed, in all folders.
 	maxTrails = 64
 	// nearby is how far from where it is expected a file may stand in the listing: several
