@@ -194,7 +194,11 @@ func (o *Overlay) restOnLocked(v *version, under object.ID) error {
 func (o *Overlay) conditionLocked(p *op, c object.Condition) error {
 	e := o.mu.entries[p.key]
 	fail := func() error {
-		return object.Errorf(object.KindConflict, opNames[p.kind], p.key, "")
+		kind := object.KindConflict
+		if p.kind == opCopy {
+			kind = object.KindExists
+		}
+		return object.Errorf(kind, opNames[p.kind], p.key, "")
 	}
 	switch {
 	case c.IfAbsent && e != nil && e.info != nil:

@@ -345,3 +345,25 @@ func TestSyncedAgainAndAgain(t *testing.T) {
 		t.Error("the store has another content")
 	}
 }
+
+// TestCopyOntoWhatIsPromised refuses, as a store does.
+func TestCopyOntoWhatIsPromised(t *testing.T) {
+	s := newSimple(t, nil)
+	a := s.put("a", "1", fresh)
+	s.put("b", "2", fresh)
+	_, err := s.Copy(context.Background(), a.ID(), "b", object.CopyOptions{Size: a.Size, IfAbsent: true})
+	if !object.Is(err, object.KindExists) {
+		t.Errorf("copied onto b: %v", err)
+	}
+	if _, err := s.tryPut("a", "3", fresh); !object.Is(err, object.KindConflict) {
+		t.Errorf("put onto a: %v", err)
+	}
+	if _, err := s.tryPut("a", "3", object.Condition{IfMatch: "another"}); !object.Is(err, object.KindConflict) {
+		t.Errorf("put onto another version of a: %v", err)
+	}
+	s.put("a", "4", object.Condition{IfMatch: a.ETag})
+	s.sent()
+	if got := s.store.content(); got["a"] != describe([]byte("4"), object.Meta{"of": "4"}) || len(got) != 2 {
+		t.Errorf("the store has %v", got)
+	}
+}
