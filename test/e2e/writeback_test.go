@@ -21,7 +21,7 @@ import (
 // TestWritebackKill kills the mount in the middle of many writes: what was closed, synced,
 // renamed or made before is there at the next mount, and then in the store.
 func TestWritebackKill(t *testing.T) {
-	semantics.Claim(t, "With --writeback, close(), fsync(), rename() and mkdir() return once data and intent are durable in a journal in the cache directory; what unlink() and rmdir() do is durable 10 ms later, and before anything that follows.")
+	semantics.Claim(t, "With --writeback, close(), fsync(), rename() and mkdir() return once data and intent are durable in a journal in the cache directory; what unlink(), rmdir(), chmod(), chown() and utimens() do is durable 10 ms later, and before anything that follows.")
 	semantics.Claim(t, "A mount with --writeback that is killed loses nothing that it has promised: the next mount of the bucket with the same cache directory shows it at once, and uploads it; one without --writeback uploads it first, and so does s3mount recover.")
 	t.Parallel()
 	m, _, b := fakeMount(t, "--writeback")

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// lazily is how soon deletes are durable: a lost one loses no data.
+	// lazily is how soon deletes and changes of metadata are durable: a lost one loses no data.
 	lazily = 10 * time.Millisecond
 	// maxDeletes is how many keys a record of deletes has at most.
 	maxDeletes = 1000
@@ -221,7 +221,8 @@ func (o *Overlay) conditionLocked(p *op, c object.Condition) error {
 	return nil
 }
 
-// Copy promises that dst will be what src is. Its version must be known.
+// Copy promises that dst will be what src is. Its version must be known. A copy onto itself is
+// durable a moment after it returned, or with the next promise.
 func (o *Overlay) Copy(ctx context.Context, src object.ID, dst string, c object.CopyOptions) (object.Info, error) {
 	if err := o.admit(ctx, dst, 1); err != nil {
 		return object.Info{}, err
@@ -236,6 +237,10 @@ func (o *Overlay) Copy(ctx context.Context, src object.ID, dst string, c object.
 	rec, err := o.promise(p, src, object.Condition{IfAbsent: c.IfAbsent}, nil, nil)
 	if err != nil {
 		return object.Info{}, err
+	}
+	if src.Key == dst { // nothing but metadata changes
+		o.log.SyncSoon(lazily)
+		return v.info, nil
 	}
 	return v.info, localError("copy", dst, o.log.Sync(rec))
 }

@@ -59,7 +59,7 @@ type world struct {
 	edits *writeback.Queue
 
 	want map[string]want
-	// soft are the references before each delete that may get lost with the machine's power,
+	// soft are the references before each change that may get lost with the machine's power,
 	// as nothing was synced since.
 	soft  []map[string]want
 	count int
@@ -483,13 +483,15 @@ func (w *world) rename() {
 		meta = w.meta()
 		c.Meta = meta
 	}
+	before := maps.Clone(w.want)
 	info, err := w.o.Copy(ctx, from.id, dst, c)
 	w.check(err)
 	w.want[dst] = want{from.data, meta, info.ID()}
-	w.synced()
 	if dst == src {
+		w.soft = append(w.soft, before)
 		return
 	}
+	w.synced()
 	if w.rnd.IntN(4) > 0 {
 		w.soft = append(w.soft, maps.Clone(w.want))
 		w.check(w.o.Delete(ctx, src))
@@ -678,13 +680,14 @@ func (w *world) settleReference(power bool) {
 	page, err := w.o.List(context.Background(), object.Query{Max: 1000})
 	w.check(err)
 	for _, info := range page.Objects {
-		got[info.Key] = ""
+		head, err := w.o.Head(context.Background(), info.Key)
+		w.check(err)
+		got[info.Key] = fmt.Sprint(info.Size, head.Meta)
 	}
 	for _, v := range slices.Backward(versions) {
 		same := len(v) == len(got)
-		for key := range v {
-			_, ok := got[key]
-			same = same && ok
+		for key, e := range v {
+			same = same && got[key] == fmt.Sprint(len(e.data), e.meta)
 		}
 		if same {
 			w.want = maps.Clone(v)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"path/filepath"
 	"sort"
 	"time"
 
@@ -338,5 +337,3 @@ func (o *Overlay) empty() {
 		}
 	}
 }
-
-func (o *Overlay) newLayerPath(seq string) string { return filepath.Join(o.layerDir(), seq) }
