@@ -288,3 +288,35 @@ func TestLostRaceOfALinkedFile(t *testing.T) {
 	w.write("g", "new")
 	w.stored("f", "theirs")
 }
+
+// A copy within the store overwrites nothing that somebody made meanwhile either.
+func TestCopyOntoWhatSomebodyMade(t *testing.T) {
+	for _, there := range []bool{false, true} {
+		m := newMemStore()
+		big := strings.Repeat("x", minStoreCopy)
+		m.put("from", big, nil)
+		if there {
+			m.put("to", "old", nil)
+		}
+		w, _ := loggedWorld(t, m)
+		from := w.open("from", false)
+		var to *Handle
+		if there {
+			to = w.open("to", true)
+			w.must(to.Truncate(w.ctx(), 0))
+		} else {
+			to = w.create("to")
+		}
+		m.put("to", "theirs", nil)
+		_, err := w.fs.CopyRange(w.ctx(), from, 0, to, 0, int64(len(big)))
+		w.want(err, object.KindUnsupported)
+		w.writeAt(to, big, 0) // what cp does then
+		w.want(to.Flush(w.ctx()), object.KindStale)
+		to.Release()
+		from.Release()
+		w.stored("to", "theirs")
+		if _, data := w.aside("to"); data != big {
+			t.Errorf("kept: %d bytes", len(data))
+		}
+	}
+}
