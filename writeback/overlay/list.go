@@ -14,6 +14,8 @@ import (
 // List returns a page of what the store has with the pending changes on top. A page with
 // Next set has an entry; it may have more entries than Query.Max.
 func (o *Overlay) List(ctx context.Context, q object.Query) (object.Page, error) {
+	o.beginList()
+	defer o.endList()
 	after, inner := q.After, q
 	if q.Token != "" {
 		var err error
@@ -50,6 +52,20 @@ func (o *Overlay) List(ctx context.Context, q object.Query) (object.Page, error)
 			return page, nil
 		}
 		after, inner.After, inner.Token = end, "", got.Next
+	}
+}
+
+func (o *Overlay) beginList() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.mu.lists++
+}
+
+func (o *Overlay) endList() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.mu.lists--; o.mu.lists == 0 {
+		clear(o.mu.recent)
 	}
 }
 

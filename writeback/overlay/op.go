@@ -72,7 +72,12 @@ func (o *Overlay) entryLocked(key string) *entry {
 	if e := o.mu.entries[key]; e != nil {
 		return e
 	}
-	e := &entry{key: key}
+	e := o.mu.recent[key]
+	if e == nil {
+		e = &entry{key: key}
+	}
+	delete(o.mu.recent, key)
+	e.over, e.lost = false, false
 	o.mu.entries[key] = e
 	at, _ := slices.BinarySearch(o.mu.keys, key)
 	o.mu.keys = slices.Insert(o.mu.keys, at, key)
@@ -84,6 +89,9 @@ func (o *Overlay) entryLocked(key string) *entry {
 func (o *Overlay) dropEntryLocked(e *entry) {
 	e.over = true
 	delete(o.mu.entries, e.key)
+	if o.mu.lists > 0 {
+		o.mu.recent[e.key] = e
+	}
 	if at, ok := slices.BinarySearch(o.mu.keys, e.key); ok {
 		o.mu.keys = slices.Delete(o.mu.keys, at, at+1)
 	}

@@ -367,3 +367,27 @@ func TestCopyOntoWhatIsPromised(t *testing.T) {
 		t.Errorf("the store has %v", got)
 	}
 }
+
+// TestListingWhileAKeyGoesAndComes stores a key again, wholly, while a listing is under way
+// that began when the key was about to go.
+func TestListingWhileAKeyGoesAndComes(t *testing.T) {
+	s := newSimple(t, nil)
+	s.store.mu.Lock()
+	s.store.putLocked("f", []byte("old"), nil, "")
+	s.store.mu.Unlock()
+	s.check(s.Delete(context.Background(), "f"))
+	s.Start()
+	s.store.listed = func() {
+		s.check(s.Flush(context.Background()))
+		s.put("f", "new", fresh)
+		s.check(s.Flush(context.Background()))
+	}
+	page, err := s.List(context.Background(), object.Query{})
+	s.check(err)
+	if len(page.Objects) != 1 || page.Objects[0].Size != 3 || page.Objects[0].ETag != s.store.objects["f"].info.ETag {
+		t.Errorf("the listing shows %+v", page.Objects)
+	}
+	if len(s.mu.recent) > 0 {
+		t.Errorf("kept: %v", s.mu.recent)
+	}
+}

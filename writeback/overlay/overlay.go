@@ -137,11 +137,15 @@ type Overlay struct {
 
 	mu struct {
 		sync.Mutex
-		lastSeq  uint64
-		names    uint64 // of files
-		entries  map[string]*entry
-		keys     []string // of entries, sorted
-		ops      []*op    // pending, by order
+		lastSeq uint64
+		names   uint64 // of files
+		entries map[string]*entry
+		keys    []string // of entries, sorted
+		ops     []*op    // pending, by order
+		// recent are entries that ended while listings, so many, are under way: the key's next
+		// operation goes on with the entry that those have.
+		recent   map[string]*entry
+		lists    int
 		versions map[string]*version
 		aliases  *simplelru.LRU[string, object.Info]
 		running  int
@@ -163,6 +167,7 @@ func Open(opts Options) (*Overlay, error) {
 	o := &Overlay{Options: opts.withDefaults(), depth: maxDepth, instance: rand.Text()[:10], wake: make(chan struct{}, 1)}
 	o.ctx, o.cancel = context.WithCancel(context.Background())
 	o.mu.entries = map[string]*entry{}
+	o.mu.recent = map[string]*entry{}
 	o.mu.versions = map[string]*version{}
 	o.mu.failures = map[string]error{}
 	o.mu.changed = make(chan struct{})

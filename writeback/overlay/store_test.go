@@ -25,6 +25,8 @@ type memStore struct {
 	uploads map[string]*memUpload
 	// fail is asked before each write, with the lock held.
 	fail func(op, key string) outcome
+	// listed is called when a listing is made, before it is returned.
+	listed func()
 	// log has the writes that were done.
 	log []string
 }
@@ -173,6 +175,9 @@ func (m *memStore) Get(_ context.Context, id object.ID, r object.Range) (io.Read
 }
 
 func (m *memStore) List(_ context.Context, q object.Query) (p object.Page, err error) {
+	if m.listed != nil {
+		defer m.listed()
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	after := cmp.Or(q.Token, q.After)
