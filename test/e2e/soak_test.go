@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,7 +25,7 @@ import (
 const soakMemory = 128 << 20
 
 // soakVariable has, in a worker's process, the worker's name, its folder in the mount, one
-// on a local disk, and the second of the end.
+// on a local disk, the second of the end, and whether the mount has --writeback.
 const soakVariable = "S3MOUNT_SOAK_WORKER"
 
 // TestSoak has processes do everything to a mount at the same time, under faults. Then
@@ -64,7 +65,7 @@ func soak(t *testing.T, lasts time.Duration, args []string) {
 	for i, kind := range []string{"tree", "tree", "fsx", "shell", "shell"} {
 		name := fmt.Sprintf("%s-%d", kind, i)
 		workers.Go(func() error {
-			job := strings.Join([]string{name, m.Dir, local, strconv.FormatInt(end.Unix(), 10)}, "|")
+			job := strings.Join([]string{name, m.Dir, local, strconv.FormatInt(end.Unix(), 10), fmt.Sprint(slices.Contains(args, "--writeback"))}, "|")
 			c := exec.Command(os.Args[0], "-test.run=^TestSoak$", "-test.timeout="+(lasts+10*time.Minute).String())
 			c.Env = append(os.Environ(), soakVariable+"="+job)
 			if out, err := c.CombinedOutput(); err != nil {
@@ -110,7 +111,7 @@ func soakWorker(t *testing.T, job []string) {
 	for round := uint64(1); time.Now().Before(end); round++ {
 		switch kind {
 		case "tree":
-			fstest.Random(t, round, 200, fstest.OS{Root: target}, fstest.OS{Root: reference})
+			fstest.Random(t, round, 200, fstest.OS{Root: target}, fstest.OS{Root: reference, NoLinks: job[4] == "true"}) // see SEMANTICS.md
 		case "fsx":
 			fstest.FSX{Seed: round, Steps: 400, Target: target, Reference: reference, MaxSize: 2 << 20,
 				Stored: func(string, []byte) error { return nil }}.Run(t)
