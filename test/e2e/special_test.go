@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"errors"
 	"net"
 	"os"
@@ -120,4 +121,31 @@ func TestPermissionBits(t *testing.T) {
 	acl := []byte{2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 4, 0, 4, 0, 255, 255, 255, 255, 32, 0, 4, 0, 255, 255, 255, 255}
 	wantErrno(t, "set an ACL", unix.Setxattr(path, "system.posix_acl_access", acl, 0), unix.EOPNOTSUPP)
 	wantErrno(t, "set a default ACL", unix.Setxattr(m.Dir, "system.posix_acl_default", acl, 0), unix.EOPNOTSUPP)
+}
+
+func TestChangeTimesAndTheRoot(t *testing.T) {
+	semantics.Claim(t,
+		"ctime is when this mount last changed the file or its attributes, as long as it knows the file, else the time of the upload.",
+		"The root of the mount has --uid, --gid and --dir-mode at each mount: what is set on it holds until the mount ends.")
+	m, b := newMount(t, pool.Embedded(t), "--dir-mode", "0750", "--uid", "7", "--gid", "8")
+	put(t, b, "f", "x", object.Meta{"mtime": "1500000000"})
+	info, err := b.Head(context.Background(), "f")
+	must(t, err)
+	st := lstat(t, m.Dir+"/f")
+	same(t, "mtime", st.Mtim.Sec, 1_500_000_000)
+	if ago := info.LastModified.Unix() - st.Ctim.Sec; ago < -60 || ago > 60 {
+		t.Errorf("ctime %d of what was uploaded at %v", st.Ctim.Sec, info.LastModified)
+	}
+	must(t, os.Chmod(m.Dir+"/f", 0o600))
+	must(t, os.Chtimes(m.Dir+"/f", time.Unix(1, 0), time.Unix(1, 0)))
+	if d := time.Now().Unix() - lstat(t, m.Dir+"/f").Ctim.Sec; d < -60 || d > 60 {
+		t.Errorf("ctime after chmod is %d s ago", d)
+	}
+	must(t, os.Chmod(m.Dir, 0o700))
+	must(t, os.Chown(m.Dir, 1, 2))
+	st = lstat(t, m.Dir)
+	same(t, "the root that was changed", [3]uint32{st.Mode & 0o7777, st.Uid, st.Gid}, [3]uint32{0o700, 1, 2})
+	m.Remount(false)
+	st = lstat(t, m.Dir)
+	same(t, "the root of the next mount", [3]uint32{st.Mode & 0o7777, st.Uid, st.Gid}, [3]uint32{0o750, 7, 8})
 }

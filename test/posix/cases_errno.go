@@ -134,8 +134,32 @@ func errnoCases() (all []scenario) {
 			}
 		})
 	}
-	all = append(all, faultCases()...)
-	return all
+	all = append(all, deepCases()...)
+	return append(all, faultCases()...)
+}
+
+// deepCases use the longest path there is, of names as long as they can be.
+func deepCases() []scenario {
+	name := strings.Repeat("d", unix.NAME_MAX)
+	deep := strings.Repeat(name+"/", unix.PathMax/(unix.NAME_MAX+1)-1)
+	longest := deep + strings.Repeat("f", unix.PathMax-1-len(deep))
+	return []scenario{{"errno/the longest path", func(r *run) {
+		made := true
+		for i := 1; i <= strings.Count(deep, "/") && made; i++ {
+			made = r.call(root, mkdir(deep[:i*(unix.NAME_MAX+1)-1], 0o755))
+		}
+		for _, k := range kinds {
+			r.call(root, k.make(longest+"f", 0o644), unix.ENAMETOOLONG)
+			if !r.call(root, k.make(longest, 0o644)) {
+				continue
+			}
+			r.mode(longest, k, map[bool]uint32{true: 0o777, false: 0o644}[k.fmt == unix.S_IFLNK])
+			r.call(root, rename(longest, "moved"))
+			r.call(root, rename("moved", longest))
+			r.call(root, rename(longest, longest+"f"), unix.ENAMETOOLONG)
+			r.call(root, k.remove(longest))
+		}
+	}}}
 }
 
 // names numbers a letter.

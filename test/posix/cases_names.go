@@ -185,6 +185,7 @@ func renameCases() (all []scenario) {
 					if to.name != "nothing" {
 						r.set(to.make(dst, 0o604))
 					}
+					release := r.hold("from")
 					src := r.lstat("from")
 					parents := []watched{moves(".", ctime|mtime)}
 					if want != 0 {
@@ -200,6 +201,7 @@ func renameCases() (all []scenario) {
 							r.call(root, lstat(dst+"/x"))
 						}
 						r.set(from.remove("from"))
+						release()
 						continue
 					}
 					r.absent("from")
@@ -209,6 +211,7 @@ func renameCases() (all []scenario) {
 					same(r, "mtime of "+dst, st.Mtim, src.Mtim)
 					r.owner(dst, ann.uid, ann.gid)
 					same(r, "device number of "+dst, st.Rdev, src.Rdev)
+					release()
 				}
 			}})
 		}
@@ -296,6 +299,7 @@ func linkCases() (all []scenario) {
 		all = append(all, scenario{"link/" + k.name, func(r *run) {
 			r.given(k, "f", 0o644, ann)
 			r.set(mkdir("d", 0o755))
+			defer r.hold("f")()
 			ino := r.lstat("f").Ino
 			links := func(want uint64, names ...string) {
 				for _, name := range names {

@@ -207,12 +207,25 @@ type watched struct {
 func moves(path string, t times) watched { return watched{path: path, changes: t} }
 func keeps(path string, t times) watched { return watched{path: path, stays: t} }
 
+// hold keeps the kernel from forgetting a file until release: whoever drops the machine's
+// caches meanwhile makes it look again, and ctime is kept by a mount as long as that knows
+// the file.
+func (r *run) hold(path string) (release func()) {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return func() {}
+	}
+	return func() { unix.Close(fd) }
+}
+
 // timed makes a call, and checks which times it changes. Where the call moves a file,
 // its path may be another before than after: then one of both is there.
 func (r *run) timed(u user, o op, want unix.Errno, files ...watched) {
 	before := make([]unix.Stat_t, len(files))
 	for i, f := range files {
-		before[i] = r.lstat(strings.Split(f.path, ">")[0])
+		name := strings.Split(f.path, ">")[0]
+		defer r.hold(name)()
+		before[i] = r.lstat(name)
 	}
 	tick()
 	r.call(u, o, want)
