@@ -28,7 +28,7 @@ type model struct {
 	base *fakeBase
 	want []byte
 	key  string
-	etag string // of the version that is edited; empty: it may replace anything
+	etag string       // of the version that is edited; empty: it may replace anything
 	calm *atomic.Bool // no faults any more
 	mtim int
 }
