@@ -29,8 +29,8 @@ func (o *Overlay) Head(ctx context.Context, key string) (object.Info, error) {
 		}
 		// A copy of something whose metadata only the store knows.
 		from, err := o.Store.Head(ctx, src.Key)
-		if now, _, ok, _ := o.promised(key); !ok || now.ETag != info.ETag {
-			continue
+		if now, at, ok, _ := o.promised(key); !ok || now.ETag != info.ETag || at != src {
+			continue // what is copied may be elsewhere by now, and gone from there
 		}
 		if err == nil && from.ETag != src.ETag {
 			err = object.Errorf(object.KindStale, "head", key, "the source of a copy that is not made yet was replaced")

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -389,5 +390,38 @@ func TestListingWhileAKeyGoesAndComes(t *testing.T) {
 	}
 	if len(s.mu.recent) > 0 {
 		t.Errorf("kept: %v", s.mu.recent)
+	}
+}
+
+// TestHeadWhileTheSourceMoves asks for the metadata of a file that was renamed twice, while
+// the first of these renames reaches the store: its old name goes, and the second waits.
+func TestHeadWhileTheSourceMoves(t *testing.T) {
+	s := newSimple(t, nil)
+	s.store.mu.Lock()
+	info := s.store.putLocked("e", []byte("data"), object.Meta{"of": "data"}, "")
+	s.store.mu.Unlock()
+	last := s.rename(s.rename(info, "f"), "g")
+	moved := make(chan struct{})
+	once := sync.OnceFunc(func() { close(moved) })
+	s.store.fail = func(op, key string) outcome {
+		if op == "copy" && key == "g" {
+			once()
+			return lost
+		}
+		return works
+	}
+	var asked []string
+	s.store.asked = func(key string) {
+		if asked = append(asked, key); len(asked) == 1 {
+			s.Start()
+			<-moved
+		}
+	}
+	got, err := s.Head(context.Background(), "g")
+	if err != nil || got.ETag != last.ETag || got.Meta["of"] != "data" {
+		t.Errorf("g is %+v, %v", got, err)
+	}
+	if want := []string{"e", "f"}; !slices.Equal(asked, want) {
+		t.Errorf("asked for %q, want %q", asked, want)
 	}
 }

@@ -27,6 +27,8 @@ type memStore struct {
 	fail func(op, key string) outcome
 	// listed is called when a listing is made, before it is returned.
 	listed func()
+	// asked is called when a key is asked for, before it is looked at.
+	asked func(key string)
 	// log has the writes that were done.
 	log []string
 }
@@ -155,6 +157,9 @@ func (s severalErrors) Error() string   { return fmt.Sprint([]error(s)) }
 func (s severalErrors) Unwrap() []error { return s }
 
 func (m *memStore) Head(_ context.Context, key string) (object.Info, error) {
+	if m.asked != nil {
+		m.asked(key)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	o, ok := m.objects[key]
