@@ -105,6 +105,7 @@ type FS struct {
 		trails    trails
 		queue     aheadQueue
 		renames   int // of folders
+		stamps    uint64
 		links     int // of all inodes
 		// lingering are inodes whose file was passed through and may still be mapped.
 		lingering map[*Inode]struct{}

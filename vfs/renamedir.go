@@ -33,14 +33,14 @@ func (fs *FS) renameFolder(ctx context.Context, r rename, newPrefix string) erro
 		return err
 	}
 	fs.movedFolder(r, t, files)
-	if err := fs.keepFolder(ctx, r.from, r.oldName); err != nil {
-		return err
+	err := fs.keepFolder(ctx, r.from, r.oldName)
+	if err == nil {
+		if err = t.move.Delete(ctx); err != nil {
+			fs.expire(r.n)
+		}
 	}
-	if err := t.move.Delete(ctx); err != nil {
-		fs.expire(r.n)
-		return err
-	}
-	return nil
+	fs.leftFolder(r, t, err == nil)
+	return err
 }
 
 // mayReplace reports whether nothing but a marker is under a prefix, and whether that is.
@@ -186,6 +186,31 @@ func (fs *FS) movedFolder(r rename, t *tree, files []*Inode) {
 	fs.tree.Unlock()
 	for _, f := range files {
 		f.follow(fs.content(f).info())
+	}
+}
+
+// leftFolder forgets what was learned of the old name since movedFolder: a listing that ran
+// ahead, or that somebody read, may have shown it once more. whole says that it is gone.
+func (fs *FS) leftFolder(r rename, t *tree, whole bool) {
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	fs.tree.renames++
+	fs.tree.foreseen.dropAll(fs)
+	keys, all := t.move.Keys()
+	if !all {
+		fs.tree.changes.all()
+	}
+	for _, key := range keys {
+		fs.changedLocked(key)
+	}
+	fs.changedLocked(r.n.keyLocked())
+	if n := r.from.t.children[r.oldName]; n != nil {
+		fs.loseLocked(r.from, r.oldName, n)
+		fs.dropLocked(n)
+	}
+	fs.patchLocked(r.from, r.oldName, nil)
+	if !whole {
+		fs.setListingLocked(r.from, nil)
 	}
 }
 

@@ -1,10 +1,12 @@
 package vfs
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/s3mount/s3mount/object"
 	"github.com/s3mount/s3mount/vfs/treemove"
@@ -267,4 +269,62 @@ func TestFolderIsNotRenamedOverAMarkerWithData(t *testing.T) {
 	m.put("n/", "theirs", nil)
 	w.want(w.rename("d", "n"), object.KindNotEmpty)
 	w.stored("n/", "theirs")
+}
+
+// leavingStore runs something before the old keys of a renamed folder are deleted.
+type leavingStore struct {
+	*memStore
+	before func()
+}
+
+func (s *leavingStore) DeleteMany(ctx context.Context, keys []string) error {
+	s.before()
+	return s.memStore.DeleteMany(ctx, keys)
+}
+
+func TestRenamedFolderIsNotShownOnceMore(t *testing.T) {
+	for name, look := range map[string]func(w *world, in NodeID){
+		"by a listing that ran ahead": func(w *world, _ NodeID) {
+			w.fs.tree.Lock()
+			walk := w.fs.beginWalkLocked("", "")
+			for !walk.ended {
+				news := walk.news
+				w.fs.tree.Unlock()
+				<-news
+				w.fs.tree.Lock()
+			}
+			w.fs.tree.Unlock()
+		},
+		"by a listing that somebody read": func(w *world, in NodeID) {
+			d, err := w.fs.OpenDir(w.ctx(), in)
+			w.must(err)
+			defer w.fs.ReleaseDir(d)
+			w.must(d.Read(w.ctx(), 2, true, func(DirEntry) bool { return true }))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMemStore()
+			for _, k := range []string{"t/", "t/a", "t/b/", "t/b/x"} {
+				m.put(k, "", object.Meta{"mode": "33152"})
+			}
+			s := &leavingStore{memStore: m}
+			w := newWorld(t, m, func(o *Options) { o.Store = s })
+			w.list("t")
+			in := w.node("t")
+			s.before = func() {
+				w.now = w.now.Add(11 * time.Second) // what is known of the folder is too old
+				look(w, in)
+				w.now = w.now.Add(time.Second)
+			}
+			w.must(w.rename("t/b", "t/c"))
+			if got := w.list("t"); !slices.Equal(got, []string{"a", "c"}) {
+				t.Errorf("the folder lists %q", got)
+			}
+			_, err := w.lookup("t/b")
+			w.want(err, object.KindNotFound)
+			_, err = w.lookup("t/b/x")
+			w.want(err, object.KindNotFound)
+			w.keys("t/", "t/a", "t/c/", "t/c/x")
+		})
+	}
 }

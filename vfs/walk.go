@@ -144,6 +144,7 @@ func (w *walk) claimedLocked() {
 // stamp is the state of this mount when a page was asked for.
 type stamp struct {
 	at      time.Time
+	order   uint64 // of the stamps
 	folders changeCounts
 	renames int
 }
@@ -151,7 +152,8 @@ type stamp struct {
 func (fs *FS) stamp() *stamp {
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
-	return &stamp{at: fs.now(), folders: fs.tree.changes.folders, renames: fs.tree.renames}
+	fs.tree.stamps++
+	return &stamp{at: fs.now(), order: fs.tree.stamps, folders: fs.tree.changes.folders, renames: fs.tree.renames}
 }
 
 // run lists until the end, or until nobody asks for what it lists any more.
@@ -290,16 +292,23 @@ type splitter struct {
 // building is a folder whose keys are coming.
 type building struct {
 	prefix string
-	stamp  *stamp // of the first page with a key of it
-	namer  namer
-	all    []listed
-	over   bool // too large to be kept
+	// stamp is of the oldest page with keys of it: one may be asked for before the one in
+	// front of it.
+	stamp *stamp
+	namer namer
+	all   []listed
+	over  bool // too large to be kept
 }
 
 func (s *splitter) page(objects []object.Info, st *stamp) {
 	if len(s.open) == 0 {
 		s.begin(s.base, st)
 		s.open[0].over = true // nobody asks: it was listed to notice the walk
+	}
+	for _, b := range s.open {
+		if st.order < b.stamp.order {
+			b.stamp = st
+		}
 	}
 	for _, o := range objects {
 		for top := s.top(); !strings.HasPrefix(o.Key, top.prefix); top = s.top() {

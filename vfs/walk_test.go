@@ -366,3 +366,20 @@ func TestSecondWalkAfterAWhile(t *testing.T) {
 		t.Errorf("%d requests", n)
 	}
 }
+
+// A page of a walk may be asked for before the page in front of it.
+func TestFolderThatAWalkFindsIsAsOldAsTheOldestPage(t *testing.T) {
+	w := newWorld(t, newMemStore())
+	older := w.fs.stamp()
+	newer := w.fs.stamp()
+	split := splitter{max: 100}
+	split.page([]object.Info{{Key: "d/1"}, {Key: "d/sub/1"}}, newer)
+	split.page([]object.Info{{Key: "d/sub/2"}, {Key: "e/1"}}, older)
+	split.page([]object.Info{{Key: "f/1"}}, newer)
+	split.end()
+	for _, b := range split.take() {
+		if want := map[string]*stamp{"d/": older, "d/sub/": older, "e/": older, "f/": newer}[b.prefix]; b.stamp != want {
+			t.Errorf("%s has the stamp %d, want %d", b.prefix, b.stamp.order, want.order)
+		}
+	}
+}
