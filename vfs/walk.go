@@ -306,7 +306,7 @@ func (s *splitter) page(objects []object.Info, st *stamp) {
 		s.open[0].over = true // nobody asks: it was listed to notice the walk
 	}
 	for _, b := range s.open {
-		if st.order < b.stamp.order {
+		if st != nil && st.order < b.stamp.order { // the end may come without a request
 			b.stamp = st
 		}
 	}

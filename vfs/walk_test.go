@@ -376,6 +376,7 @@ func TestFolderThatAWalkFindsIsAsOldAsTheOldestPage(t *testing.T) {
 	split.page([]object.Info{{Key: "d/1"}, {Key: "d/sub/1"}}, newer)
 	split.page([]object.Info{{Key: "d/sub/2"}, {Key: "e/1"}}, older)
 	split.page([]object.Info{{Key: "f/1"}}, newer)
+	split.page(nil, nil) // the end, without a request
 	split.end()
 	for _, b := range split.take() {
 		if want := map[string]*stamp{"d/": older, "d/sub/": older, "e/": older, "f/": newer}[b.prefix]; b.stamp != want {
