@@ -74,3 +74,55 @@ func TestLateAnswerThatAFileIsGoneDoesNotHideIt(t *testing.T) {
 	w.must(err)
 	w.stored("f", "new")
 }
+
+// guessedLink is a link in a folder that was renamed and listed since, so that its inode has
+// the attributes that a listing tells. The store has it as a local version; stored makes it
+// the one that it becomes, and says so.
+func guessedLink(t *testing.T) (w *world, late *lateStore, node NodeID, stored func(known bool)) {
+	t.Helper()
+	m := newMemStore()
+	m.put("d/l", "target", object.Meta{"mode": "41471"})
+	late = &lateStore{memStore: m, key: "n/l"}
+	w = newWorld(t, m, func(o *Options) { o.Store = late })
+	node = w.node("d/l")
+	w.must(w.rename("d", "n"))
+	now := m.objects["n/l"]
+	local := now
+	local.info.ETag = object.LocalETag("1")
+	m.objects["n/l"] = local
+	w.list("n")
+	return w, late, node, func(known bool) {
+		m.objects["n/l"] = now
+		told := now.info
+		if !known {
+			told.Meta = nil
+		}
+		w.fs.Stored(local.info.ID(), told)
+	}
+}
+
+func TestGuessedAttributesAreNotKeptWhenAVersionIsStored(t *testing.T) {
+	w, _, node, stored := guessedLink(t)
+	stored(true)
+	if got, err := w.fs.Readlink(w.ctx(), node); got != "target" || err != nil {
+		t.Errorf("the link says %q, %v", got, err)
+	}
+	if a, err := w.fs.GetAttr(w.ctx(), node); !a.IsSymlink() || err != nil {
+		t.Errorf("mode %o, %v", a.Mode, err)
+	}
+}
+
+// The kernel gives an inode up, with EIO, whose type is another one suddenly.
+func TestGuessedAttributesAreNotShownWhenAVersionIsStoredMeanwhile(t *testing.T) {
+	for _, known := range []bool{false, true} {
+		w, late, node, stored := guessedLink(t)
+		late.during = func() { stored(known) }
+		a, err := w.fs.GetAttr(w.ctx(), node)
+		if !a.IsSymlink() || err != nil {
+			t.Errorf("mode %o, %v", a.Mode, err)
+		}
+		if late.during != nil {
+			t.Error("nobody was asked")
+		}
+	}
+}

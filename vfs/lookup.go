@@ -498,6 +498,23 @@ func (n *Inode) attrLocked() Attr {
 // revalidate asks for a file's version again if what is known is too old. replaced says
 // that the name stands for other bytes now, while open handles keep these.
 func (fs *FS) revalidate(ctx context.Context, n *Inode) (replaced bool, err error) {
+	for {
+		if replaced, err = fs.revalidateOnce(ctx, n); err != errOvertaken {
+			return replaced, err
+		}
+	}
+}
+
+// overtakenLocked is what becomes of an answer that is no news: it is not needed, unless
+// nothing else has told the attributes.
+func (fs *FS) overtakenLocked(n *Inode) error {
+	if fs.shownLocked(n) {
+		return nil
+	}
+	return errOvertaken
+}
+
+func (fs *FS) revalidateOnce(ctx context.Context, n *Inode) (replaced bool, err error) {
 	fs.tree.Lock()
 	skip := n.dir || n.t.gone || n.t.staged != nil || fs.shownLocked(n) && (fs.fresh(n.t.checked) || len(n.t.links) > 0)
 	key, opens := n.keyLocked(), n.t.opens
@@ -518,8 +535,11 @@ func (fs *FS) revalidate(ctx context.Context, n *Inode) (replaced bool, err erro
 	}
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
-	if n.t.gone || n.t.staged != nil || n.t.checked.After(asked) || !currentLocked() {
-		return false, nil // news that were asked for later came by another way
+	switch {
+	case n.t.gone || n.t.staged != nil:
+		return false, nil
+	case n.t.checked.After(asked) || !currentLocked(): // news that were asked for later came by another way
+		return false, fs.overtakenLocked(n)
 	}
 	if n.t.opens > 0 && !n.t.info.SameBytes(info) {
 		return true, nil
@@ -530,15 +550,18 @@ func (fs *FS) revalidate(ctx context.Context, n *Inode) (replaced bool, err erro
 }
 
 // lost takes the name away from a file that nobody has open and that the store no longer
-// has, and returns cause; nil if this mount has made the name stand for something since.
+// has, and returns cause; nil if this mount has made the name stand for something since, or
+// errOvertaken if nothing is known of that.
 func (fs *FS) lost(n *Inode, currentLocked func() bool, cause error) error {
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
 	switch {
 	case n.t.gone:
 		return cause
-	case n.t.staged != nil || n.t.opens > 0 || !currentLocked():
+	case n.t.staged != nil || n.t.opens > 0:
 		return nil
+	case !currentLocked():
+		return fs.overtakenLocked(n)
 	}
 	p, name := n.t.parent, n.t.name
 	fs.detachLocked(n)

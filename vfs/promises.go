@@ -93,10 +93,14 @@ func (fs *FS) becomeLocked(n *Inode, now object.Info) {
 	if n.t.pages == n.t.info.ID() {
 		n.t.pages = now.ID()
 	}
-	n.t.info = now
 	if now.Meta != nil {
 		fs.o.Meta.Put(now)
 	}
+	if n.t.info.Meta == nil && !n.t.hasMeta && n.t.staged == nil { // the attributes are guessed from a listing
+		fs.setInfoLocked(n, now)
+		return
+	}
+	n.t.info = now
 }
 
 func (fs *FS) storedListedLocked(p *Inode, name string, local object.ID, now object.Info) {
