@@ -132,8 +132,7 @@ func (g *globals) serve(ctx context.Context, bucket *s3remote.Bucket, name, dir 
 	log.Info("mounted", "remote", name, "on", live.dir)
 	ready(g.stdout)
 	err = g.untilUnmounted(ctx, live, log)
-	live.control.close()
-	live.session.close(err)
+	live.end(err)
 	return err
 }
 
@@ -144,6 +143,13 @@ type live struct {
 	session *session
 	control *control // nil: none answers
 	dir     string
+}
+
+// end takes away what other commands find the mount by, once it is unmounted. err is what
+// umount tells who waits for it.
+func (l *live) end(err error) {
+	l.control.close()
+	l.session.close(err)
 }
 
 // start mounts a bucket. A signal ends it, and leaves nothing behind.

@@ -124,7 +124,7 @@ func (t *tour) unmount() error {
 	detach(l.server, l.dir, t.log)
 	l.server.Wait()
 	err := endError(nil, l.close(context.Background()))
-	l.session.close(nil)
+	l.end(nil)
 	return err
 }
 
