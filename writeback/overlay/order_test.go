@@ -425,3 +425,39 @@ func TestHeadWhileTheSourceMoves(t *testing.T) {
 		t.Errorf("asked for %q, want %q", asked, want)
 	}
 }
+
+// TestLostAnswerOfACopyIsNoConflict loses the answer to the copy of a rename that must replace
+// nothing: what is there when it is sent again is its own.
+func TestLostAnswerOfACopyIsNoConflict(t *testing.T) {
+	for name, meta := range map[string]object.Meta{"with metadata": {"of": "data"}, "without": nil} {
+		t.Run(name, func(t *testing.T) {
+			s := newSimple(t, nil)
+			s.store.mu.Lock()
+			info := s.store.putLocked("a", []byte("data"), meta, "")
+			s.store.mu.Unlock()
+			tries := 0
+			s.store.fail = func(op, key string) outcome {
+				if op == "copy" && key == "b" {
+					if tries++; tries == 1 {
+						return unanswered
+					}
+					if made := s.store.objects["b"]; meta == nil {
+						made.info.ETag = info.ETag // as stores do where it is the content's MD5
+						s.store.objects["b"] = made
+					}
+				}
+				return works
+			}
+			_, err := s.Copy(context.Background(), info.ID(), "b", object.CopyOptions{Size: info.Size, IfAbsent: true})
+			s.check(err)
+			s.check(s.Delete(context.Background(), "a"))
+			if got := s.sent(); got != "copy b, delete a" {
+				t.Errorf("the store got %q", got)
+			}
+			if got := s.store.content(); len(got) != 1 || got["b"] == "" {
+				t.Errorf("the store has %v", got)
+			}
+			s.check(s.TakeFailure("b"))
+		})
+	}
+}

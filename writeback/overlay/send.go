@@ -177,6 +177,16 @@ func (o *Overlay) already(ctx context.Context, p *op, refusal error) (object.Inf
 		return found, refusal
 	}
 	want := append([]object.Info{p.v.info}, p.maybe...)
+	if src := o.plan(p).copyOf; src.Key != "" && want[0].Meta == nil { // only the store knows the metadata
+		from, err := o.Store.Head(ctx, src.Key)
+		switch {
+		case err != nil || from.ETag != src.ETag:
+		case found.ETag == src.ETag && len(found.Meta)+len(from.Meta) == 0:
+			return found, nil
+		default:
+			want[0].Meta = from.Meta
+		}
+	}
 	for i, w := range want {
 		if w.Meta == nil || found.Size != w.Size || !sameMeta(found.Meta, w.Meta) {
 			continue

@@ -118,6 +118,9 @@ func (m *memStore) Copy(_ context.Context, src object.ID, dst string, o object.C
 		if !ok || from.info.ETag != src.ETag {
 			return object.Errorf(object.KindStale, "copy", src.Key, "")
 		}
+		if _, taken := m.objects[dst]; taken && o.IfAbsent {
+			return object.Errorf(object.KindExists, "copy", dst, "")
+		}
 		meta, contentType := o.Meta, o.ContentType
 		if meta == nil {
 			meta, contentType = from.info.Meta, from.info.ContentType
