@@ -206,7 +206,8 @@ func TestRequestsOfRemovingATree(t *testing.T) {
 		if n := m.requests("Delete"); n != folders*files+folders+1 {
 			t.Errorf("markers %v: %d DELETEs", marked, n)
 		}
-		if n := m.requests("Head"); n > 2*folders+4 {
+		// Markers that are asked for ahead may be those of folders that go just then.
+		if n := m.requests("Head"); n > 2*folders+4+minHorizon {
 			t.Errorf("markers %v: %d HEADs", marked, n)
 		}
 		if n := m.requests("List"); n > 3*folders+4 {
