@@ -87,29 +87,6 @@ func storeError(err error) *object.Error {
 	return nil
 }
 
-// advice tells the operator what to do about a kind of failure.
-var advice = map[object.Kind]string{
-	object.KindNoBucket:    "the bucket is gone: make it again, or unmount",
-	object.KindPermission:  "check that the key's policy allows this operation on this key",
-	object.KindCredentials: "check access_key_id and secret_access_key, or whether they expired",
-	object.KindClockSkew:   "set this machine's clock",
-	object.KindWrongRegion: "set the remote's region to the one that is named",
-	object.KindArchived:    "restore the object first",
-	object.KindNoSpace:     "raise --cache-size or free space in --cache-dir",
-	object.KindTooLarge:    "S3 or s3mount has a limit here: make it smaller",
-	object.KindQuota:       "raise the quota on the store",
-	object.KindUnavailable: "check the endpoint and the network; the operation can be repeated",
-	object.KindTimeout:     "check the endpoint and the network; the operation can be repeated",
-	object.KindConflict:    "somebody else changed the object meanwhile: open it again",
-	object.KindStale:       "somebody else replaced the object: open it again",
-	object.KindBusy:        "close the file first, or raise --cache-size",
-	object.KindCorrupt:     "the bytes do not match their checksum: try again, and report it if it stays",
-	object.KindInvalid:     "the store does not take this request: check the remote's provider, and report it",
-	object.KindUnsupported: "the store cannot do this: check the remote's provider",
-	object.KindNotFound:    "somebody else removed the object: write or open it again",
-	object.KindOther:       "try again, and report it if it stays",
-}
-
 // status makes the answer for an error, and logs it if no program causes it by itself.
 func (s *server) status(op string, err error) fuse.Status {
 	if err == nil {

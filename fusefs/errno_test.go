@@ -18,7 +18,7 @@ func TestEachKindHasAnErrno(t *testing.T) {
 		if _, ok := errnos[kind]; !ok {
 			t.Errorf("%v has no errno", kind)
 		}
-		if !ordinary[kind] && advice[kind] == "" {
+		if !ordinary[kind] && kind.Advice() == "" {
 			t.Errorf("%v is logged without advice", kind)
 		}
 	}

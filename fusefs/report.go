@@ -50,7 +50,7 @@ func (r *reporter) failure(op string, kind object.Kind, err error) {
 	if e := storeError(err); e != nil && e.RequestID != "" {
 		args = append(args, "request", e.RequestID)
 	}
-	if what := advice[kind]; what != "" {
+	if what := kind.Advice(); what != "" {
 		args = append(args, "do", what)
 	}
 	r.log.Error("an operation failed", append(args, "err", err)...)

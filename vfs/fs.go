@@ -402,6 +402,9 @@ func (fs *FS) entry(n *Inode) Entry {
 
 func (fs *FS) now() time.Time { return fs.o.Now() }
 
+// fresh reports whether what was known at t is still believed. A time to come is none: the
+// clock was set back, and nobody can say how old it is.
 func (fs *FS) fresh(t time.Time) bool {
-	return !t.IsZero() && fs.now().Sub(t) < fs.o.DirCacheTime
+	age := fs.now().Sub(t)
+	return !t.IsZero() && age >= 0 && age < fs.o.DirCacheTime
 }

@@ -292,7 +292,7 @@ func (n *Inode) fitsLocked(p *Inode, name string, f found) bool {
 // updateLocked brings an inode up to what was found.
 func (fs *FS) updateLocked(n *Inode, f found) {
 	wasFresh := fs.fresh(n.t.checked)
-	if f.at.After(n.t.checked) {
+	if f.at.After(n.t.checked) || n.t.checked.After(fs.now()) { // the clock was set back
 		n.t.checked = f.at
 	}
 	if !n.dir {
@@ -518,7 +518,7 @@ func (fs *FS) revalidateOnce(ctx context.Context, n *Inode) (replaced bool, err 
 	fs.tree.Lock()
 	skip := n.dir || n.t.gone || n.t.staged != nil || fs.shownLocked(n) && (fs.fresh(n.t.checked) || len(n.t.links) > 0)
 	key, opens := n.keyLocked(), n.t.opens
-	currentLocked, asked := fs.askingLocked(key), fs.now()
+	currentLocked, asked, checked := fs.askingLocked(key), fs.now(), n.t.checked
 	fs.tree.Unlock()
 	if skip {
 		return false, nil
@@ -535,10 +535,11 @@ func (fs *FS) revalidateOnce(ctx context.Context, n *Inode) (replaced bool, err 
 	}
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
+	newer := n.t.checked != checked && n.t.checked.After(asked)
 	switch {
 	case n.t.gone || n.t.staged != nil:
 		return false, nil
-	case n.t.checked.After(asked) || !currentLocked(): // news that were asked for later came by another way
+	case newer || !currentLocked(): // news that were asked for later came by another way
 		return false, fs.overtakenLocked(n)
 	}
 	if n.t.opens > 0 && !n.t.info.SameBytes(info) {

@@ -330,7 +330,8 @@ func (o *Overlay) failed(err error, ops ...*op) {
 func (o *Overlay) tellLocked(p *op, err error) {
 	o.failLocked(p.key, err)
 	o.Log.Error("a change is kept in the journal, since the store does not take it; it is tried again: s3mount status shows it",
-		"op", opNames[p.kind], "key", p.key, "since", p.since.Format(time.RFC3339), "err", err)
+		"op", opNames[p.kind], "key", p.key, "since", p.since.Format(time.RFC3339),
+		"do", object.KindOf(err).Advice(), "err", err)
 }
 
 // refusal reports whether a failure is about the one operation.
