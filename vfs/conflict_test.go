@@ -74,7 +74,8 @@ func TestLostRaceKeepsBothVersions(t *testing.T) {
 			if got := w.read(key); got != "mine" {
 				t.Errorf("read back: %q", got)
 			}
-			if n := m.requests("Get"); n != map[string]int{"replaced": 1, "deleted": 0}[name] {
+			// What was written is in the cache, but a read may overtake the sums of it.
+			if n, least := m.requests("Get"), map[string]int{"replaced": 1, "deleted": 0}[name]; n < least || n > least+1 {
 				t.Errorf("%d downloads", n)
 			}
 		})
