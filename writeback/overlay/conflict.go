@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/s3mount/s3mount/internal/keyname"
 	"github.com/s3mount/s3mount/object"
 )
 
@@ -17,28 +18,28 @@ func (o *Overlay) giveUp(ctx context.Context, p *op, err error) bool {
 	case p.kind == opDelete:
 		return false
 	case k == object.KindConflict, k == object.KindExists:
-		return o.moveAside(p, err)
+		return o.moveAside(ctx, p, err)
 	case k == object.KindStale, k == object.KindNotFound && p.kind == opCopy:
 		return o.abandon(ctx, p, err)
 	}
 	return false
 }
 
-// asideKey is the name of a version that lost a race for key.
+// asideKey is the name of a version that lost a race for key; it is empty where S3 has no
+// room for one.
 func (o *Overlay) asideKey(key string, at time.Time, try int) string {
-	suffix := fmt.Sprintf(".conflict-%s-%s", o.Host, at.UTC().Format("20060102T150405Z"))
-	if try > 1 {
-		suffix += fmt.Sprintf("-%d", try)
+	bare := strings.TrimSuffix(key, "/")
+	slash := key[len(bare):] // of a folder's marker
+	base := strings.LastIndexByte(bare, '/') + 1
+	name := keyname.Conflict(bare[base:], o.Host, at, try, keyname.MaxKey-base-len(slash))
+	if name == "" {
+		return ""
 	}
-	folder := ""
-	if key, folder = strings.TrimSuffix(key, "/"), key[len(strings.TrimSuffix(key, "/")):]; folder != "" {
-		return key + suffix + folder
-	}
-	return key + suffix
+	return bare[:base] + name + slash
 }
 
 // moveAside stores a version whose condition does not hold beside the name that it lost.
-func (o *Overlay) moveAside(p *op, cause error) bool {
+func (o *Overlay) moveAside(ctx context.Context, p *op, cause error) bool {
 	o.mu.Lock()
 	v, at := p.v, o.Clock()
 	lost, try := p.key, p.aside.try+1
@@ -48,6 +49,10 @@ func (o *Overlay) moveAside(p *op, cause error) bool {
 	key := o.asideKey(lost, at, try)
 	for ; o.mu.entries[key] != nil; try++ {
 		key = o.asideKey(lost, at, try+1)
+	}
+	if key == "" {
+		o.mu.Unlock()
+		return o.abandon(ctx, p, cause)
 	}
 	w := &version{copied: v.copied, base: v, baseEnd: v.info.Size, depth: v.depth + 1}
 	w.info = v.info

@@ -285,6 +285,36 @@ func TestConflict(t *testing.T) {
 	}
 }
 
+// TestConflictWithoutRoomForAName has somebody else store an object under a key that is too
+// long for a name beside it: what was written here is kept in a file.
+func TestConflictWithoutRoomForAName(t *testing.T) {
+	dir := t.TempDir()
+	s := newSimple(t, func(o *Options) { o.Unsent = dir })
+	key := strings.Repeat("d/", 505) + "f"
+	s.put(key, "ours", object.Condition{IfAbsent: true})
+	s.store.mu.Lock()
+	s.store.putLocked(key, []byte("theirs"), object.Meta{"of": "theirs"}, "")
+	s.store.mu.Unlock()
+	s.sent()
+	if got := s.store.content(); len(got) != 1 || !strings.Contains(got[key], "theirs") {
+		t.Errorf("the store has %v", got)
+	}
+	if err := s.TakeFailure(key); !object.Is(err, object.KindStale) {
+		t.Errorf("the failure: %v", err)
+	}
+	files, err := filepath.Glob(dir + "/*")
+	s.check(err)
+	found := false
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		s.check(err)
+		found = found || string(data) == "ours"
+	}
+	if !found {
+		t.Errorf("kept: %v", files)
+	}
+}
+
 // TestBaseReplaced has somebody else replace an object of which a part was changed: the part
 // is kept.
 func TestBaseReplaced(t *testing.T) {
