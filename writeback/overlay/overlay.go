@@ -61,8 +61,8 @@ type Options struct {
 	// store no longer has what it rests on; empty: nothing is kept.
 	Unsent string
 	Host   string // in the names of versions that lost a race; default the machine's
-	// MaxOps bounds the operations that are pending; default 10,000. Who would exceed it
-	// waits up to Patience (default 2 minutes) and fails with KindNoSpace.
+	// MaxOps bounds the operations that are pending, and the local versions that are still
+	// known after they came to stand; default 10,000. Who would exceed the first waits up to Patience (default 2 minutes) and fails with KindNoSpace.
 	MaxOps   int
 	Patience time.Duration
 	// Parallel bounds the puts and copies under way; default 32.
@@ -114,9 +114,6 @@ func (o Options) withDefaults() Options {
 	}
 	return o
 }
-
-// maxAliases bounds the local versions that are still known after they came to stand.
-const maxAliases = 1 << 17
 
 // Overlay is a store with pending changes. Its methods may be called concurrently.
 type Overlay struct {
@@ -171,7 +168,7 @@ func Open(opts Options) (*Overlay, error) {
 	o.mu.versions = map[string]*version{}
 	o.mu.failures = map[string]error{}
 	o.mu.changed = make(chan struct{})
-	o.mu.aliases, _ = simplelru.NewLRU[string, object.Info](maxAliases, nil) // fails for sizes below 1 only
+	o.mu.aliases, _ = simplelru.NewLRU[string, object.Info](max(1, o.MaxOps), nil) // fails for sizes below 1 only
 	o.base = o.plainBase
 	if err := os.MkdirAll(o.layerDir(), 0o700); err != nil {
 		return nil, localError("open journal", "", err)
