@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/s3mount/s3mount/internal/durable"
 	"github.com/s3mount/s3mount/internal/secret"
 	"github.com/s3mount/s3mount/object"
 )
@@ -121,7 +122,10 @@ func (f *File) Save() error {
 		return fileError(op, f.path, err)
 	}
 	f.origin = originOf(text)
-	return syncDir(filepath.Dir(path))
+	if err := durable.SyncDir(filepath.Dir(path)); err != nil {
+		return fileError("save config", filepath.Dir(path), err)
+	}
+	return nil
 }
 
 // writeTemp writes the new file beside the old one, and returns its path.
@@ -207,17 +211,4 @@ func realPath(path string) (string, error) {
 		path = target
 	}
 	return "", syscall.ELOOP
-}
-
-// syncDir makes a rename in a folder last.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fileError("save config", dir, err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fileError("save config", dir, err)
-	}
-	return nil
 }

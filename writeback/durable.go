@@ -9,14 +9,8 @@ import (
 	"github.com/s3mount/s3mount/object"
 )
 
-// tempSuffix ends the names of files that writeDurably has not finished.
+// tempSuffix ends the names of files that durable.WriteFile has not finished.
 const tempSuffix = durable.TempSuffix
-
-// writeDurably is durable.WriteFile.
-func writeDurably(path string, data []byte) error { return durable.WriteFile(path, data) }
-
-// syncDir makes the names in a directory durable.
-func syncDir(path string) error { return durable.SyncDir(path) }
 
 // localError gives a failure of the local file system its kind.
 func localError(op, key string, err error) error {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/s3mount/s3mount/internal/durable"
 	"github.com/s3mount/s3mount/object"
 )
 
@@ -90,7 +91,7 @@ func (s *Staged) moveTo(dir, name string) (path string, err error) {
 			err = s.copyTo(path) // another file system, or one without links
 		}
 		if err == nil {
-			if err = syncDir(dir); err != nil {
+			if err = durable.SyncDir(dir); err != nil {
 				_ = os.Remove(path)
 			}
 			return path, err
@@ -126,7 +127,7 @@ func (s *Staged) noteMissing(path string, cause error) error {
 	fmt.Fprintf(&b, "the version beneath could not be read (%s).\n", object.KindOf(cause))
 	b.WriteString("These ranges are zeros instead (first byte, number of bytes):\n")
 	s.listMissing(&b)
-	return writeDurably(path+".missing.txt", []byte(b.String()))
+	return durable.WriteFile(path+".missing.txt", []byte(b.String()))
 }
 
 func (s *Staged) listMissing(b *strings.Builder) {

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/s3mount/s3mount/internal/durable"
 	"github.com/s3mount/s3mount/object"
 )
 
@@ -83,7 +84,7 @@ func (s *Staged) handOver(path string) error {
 	if err := os.Link(s.path, path); err != nil {
 		return err
 	}
-	if err := syncDir(filepath.Dir(path)); err != nil {
+	if err := durable.SyncDir(filepath.Dir(path)); err != nil {
 		return errors.Join(err, os.Remove(path))
 	}
 	return nil
@@ -124,6 +125,3 @@ func (s *Staged) beginSync(off, end int64) {
 	// A failure shows at the fdatasync.
 	_ = unix.SyncFileRange(int(s.file.Fd()), from, end-from, unix.SYNC_FILE_RANGE_WRITE)
 }
-
-// SyncDir makes the names in a directory durable.
-func SyncDir(path string) error { return syncDir(path) }

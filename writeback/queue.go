@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/s3mount/s3mount/internal/budget"
+	"github.com/s3mount/s3mount/internal/durable"
 	"github.com/s3mount/s3mount/internal/parts"
 	"github.com/s3mount/s3mount/object"
 )
@@ -193,7 +194,7 @@ func NewQueue(o Options) (*Queue, error) {
 			return nil, localError("make directory", "", err)
 		}
 	}
-	if err := syncDir(o.Dir); err != nil {
+	if err := durable.SyncDir(o.Dir); err != nil {
 		return nil, localError("make directory", "", err)
 	}
 	lock, err := lockDir(filepath.Join(o.Dir, "lock"))

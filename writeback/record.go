@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/s3mount/s3mount/internal/durable"
 )
 
 // record is the durable note that a multipart upload may exist at the store. It is
@@ -30,7 +32,7 @@ func (r *record) write() error {
 	if err != nil {
 		return fmt.Errorf("record of an upload: %w", err)
 	}
-	return writeDurably(r.path, data)
+	return durable.WriteFile(r.path, data)
 }
 
 // remove deletes the record. Its deletion need not be durable: a record that comes

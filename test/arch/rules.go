@@ -39,7 +39,7 @@ var Layers = []Layer{
 	{Dir: "s3remote", Allow: []string{"object", "internal"}},
 	{Dir: "objcache", Allow: []string{"object", "internal"}},
 	{Dir: "writeback", Allow: []string{"object", "internal"}},
-	{Dir: "writeback/journal", StdOnly: true, Outside: []string{"golang.org/x/sys"}},
+	{Dir: "writeback/journal", Allow: []string{"internal/durable"}, StdOnly: true, Outside: []string{"golang.org/x/sys"}},
 	{Dir: "vfs", Allow: []string{"object", "internal", "objcache", "writeback"}},
 	{Dir: "fusefs", Allow: []string{"object", "internal", "vfs"}},
 	{Dir: "transfer", Allow: []string{"object", "internal"}, StdOnly: true, Outside: []string{"golang.org/x/sync", "golang.org/x/sys", "golang.org/x/time"}},

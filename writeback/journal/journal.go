@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/s3mount/s3mount/internal/durable"
 )
 
 // Options configure a Journal. Dir is required, and belongs to one process at a time.
@@ -164,7 +166,7 @@ func (j *Journal) setAside(s *segment, numbers []uint64, at int64) (*DamageError
 		return nil, err
 	}
 	s.size = int64(len(sound))
-	return d, errors.Join(s.file.Sync(), syncDir(j.o.Dir))
+	return d, errors.Join(s.file.Sync(), durable.SyncDir(j.o.Dir))
 }
 
 // Append adds a record behind all others. It survives the end of the process; after Sync,

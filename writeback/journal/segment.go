@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/s3mount/s3mount/internal/durable"
 )
 
 const (
@@ -66,7 +68,7 @@ func newSegment(dir string, number uint64, size int64) (s *segment, err error) {
 	if err := os.Rename(temp, s.path); err != nil {
 		return nil, err
 	}
-	return s, syncDir(dir)
+	return s, durable.SyncDir(dir)
 }
 
 func fill(f *os.File, head []byte, size int64) error {
@@ -83,17 +85,7 @@ func fill(f *os.File, head []byte, size int64) error {
 // remove deletes the file of a segment that nobody needs. What cannot be deleted is read
 // again by the next Open, to no harm.
 func (s *segment) remove() error {
-	return errors.Join(s.file.Close(), os.Remove(s.path), syncDir(filepath.Dir(s.path)))
-}
-
-// syncDir makes the names in a directory durable.
-func syncDir(path string) (err error) {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, d.Close()) }()
-	return d.Sync()
+	return errors.Join(s.file.Close(), os.Remove(s.path), durable.SyncDir(filepath.Dir(s.path)))
 }
 
 // segmentNumbers lists the segments in a folder, the oldest first, and deletes what a crash

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/s3mount/s3mount/internal/durable"
 	"github.com/s3mount/s3mount/object"
 	"github.com/s3mount/s3mount/writeback"
 )
@@ -71,7 +72,7 @@ func (o *Overlay) flatten(ctx context.Context, e writeback.Edit) (f flat, err er
 			return err
 		}
 		defer g.Close()
-		return errors.Join(unix.Fdatasync(int(g.Fd())), os.Link(path, to), writeback.SyncDir(filepath.Dir(to)))
+		return errors.Join(unix.Fdatasync(int(g.Fd())), os.Link(path, to), durable.SyncDir(filepath.Dir(to)))
 	}
 	f.Reserved = f.reserved
 	return f, nil
