@@ -16,6 +16,11 @@ import (
 // lookup to the open.
 const contendedFor = 2 * time.Second
 
+// maxKept bounds the files that are kept at the same time, each with a local file and a
+// goroutine that waits. Beyond, a name is as it is without this: a second replacement
+// between a lookup and its open is KindStale.
+const maxKept = 1000
+
 // contendLocked notes that an inode which the kernel has just looked up could not be opened.
 func (fs *FS) contendLocked(n *Inode) {
 	if n.t.parent != nil {
@@ -38,8 +43,11 @@ func (fs *FS) contestedLocked(n *Inode) bool {
 func (n *Inode) keep(ctx context.Context) {
 	fs := n.fs
 	fs.tree.Lock()
-	had := n.t.staged
+	had, full := n.t.staged, fs.tree.kept >= maxKept
 	fs.tree.Unlock()
+	if full {
+		return
+	}
 	s, err := n.stage()
 	if err != nil {
 		return
@@ -57,6 +65,7 @@ func (n *Inode) keep(ctx context.Context) {
 		return // by an operation that failed
 	}
 	n.t.kept = true
+	fs.tree.kept++
 	n.t.pins++
 	fs.wg.Go(n.endKeeping)
 }
@@ -73,6 +82,7 @@ func (n *Inode) endKeeping() {
 	defer n.mu.Unlock()
 	fs.tree.Lock()
 	n.t.kept = false
+	fs.tree.kept--
 	fs.tree.Unlock()
 	n.settle(fs.lasting) // nobody is left to be told
 }

@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/s3mount/s3mount/object"
@@ -64,5 +65,45 @@ func TestWhatNobodyOpensIsNotKept(t *testing.T) {
 	w.must(w.unlink("f"))
 	if n := m.requests("Get"); n > 0 {
 		t.Errorf("%d GETs", n)
+	}
+}
+
+// However many names are contested, only so many files are kept at the same time.
+func TestKeptFilesAreBounded(t *testing.T) {
+	w := newWorld(t, newMemStore())
+	kept := func() int {
+		w.fs.tree.Lock()
+		defer w.fs.tree.Unlock()
+		return w.fs.tree.kept
+	}
+	w.fs.tree.Lock()
+	w.fs.tree.kept = maxKept - 2 // as if so many were
+	w.fs.tree.Unlock()
+	for i := range 4 {
+		name := fmt.Sprintf("f%d", i)
+		w.write(name, "first")
+		e, err := w.lookup(name)
+		w.must(err)
+		w.write("new", "second")
+		w.must(w.rename("new", name))
+		_, _, err = w.fs.Open(w.ctx(), e.Node, false)
+		w.want(err, object.KindStale)
+		e, err = w.lookup(name)
+		w.must(err)
+		w.must(w.unlink(name))
+		h, _, err := w.fs.Open(w.ctx(), e.Node, false)
+		if i >= 2 {
+			w.want(err, object.KindStale)
+			continue
+		}
+		w.must(err)
+		h.Release()
+	}
+	if n := kept(); n > maxKept {
+		t.Errorf("%d are kept", n)
+	}
+	w.must(w.fs.Close(w.ctx()))
+	if n := kept(); n != maxKept-2 {
+		t.Errorf("at the end %d more are kept than before", n-(maxKept-2))
 	}
 }

@@ -101,6 +101,7 @@ type FS struct {
 		// beside those that a complete listing does not show.
 		absent    nameTimes
 		contested nameTimes // see contested.go
+		kept      int       // inodes that outlive their contested name
 		changes   changes
 		trails    trails
 		queue     aheadQueue
