@@ -14,8 +14,7 @@ import (
 // List returns a page of what the store has with the pending changes on top. A page with
 // Next set has an entry; it may have more entries than Query.Max.
 func (o *Overlay) List(ctx context.Context, q object.Query) (object.Page, error) {
-	o.beginList()
-	defer o.endList()
+	defer o.endList(o.beginList())
 	after, inner := q.After, q
 	if q.Token != "" {
 		var err error
@@ -55,18 +54,51 @@ func (o *Overlay) List(ctx context.Context, q object.Query) (object.Page, error)
 	}
 }
 
-func (o *Overlay) beginList() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.mu.lists++
+// listings are some that are under way, and the entries that ended since the first of them
+// began: the key's next operation goes on with the entry that they have. There are two
+// generations, so that listings without a pause do not keep entries for ever.
+type listings struct {
+	active int
+	ended  map[string]*entry
 }
 
-func (o *Overlay) endList() {
+func newListings() *listings { return &listings{ended: map[string]*entry{}} }
+
+func (o *Overlay) beginList() *listings {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.mu.lists--; o.mu.lists == 0 {
-		clear(o.mu.recent)
+	o.mu.young.active++
+	return o.mu.young
+}
+
+// endList ends a listing. Once the old ones have ended, the young ones are the old.
+func (o *Overlay) endList(l *listings) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	l.active--
+	for range 2 {
+		if o.mu.old.active == 0 {
+			o.mu.old, o.mu.young = o.mu.young, newListings()
+		}
 	}
+}
+
+// endedLocked notes an entry that has no more operations.
+func (o *Overlay) endedLocked(e *entry) {
+	if o.mu.old.active+o.mu.young.active > 0 {
+		o.mu.young.ended[e.key] = e
+	}
+}
+
+// resumedLocked takes out the entry of a key that listings under way have; nil: none.
+func (o *Overlay) resumedLocked(key string) *entry {
+	e := o.mu.young.ended[key]
+	if e == nil {
+		e = o.mu.old.ended[key]
+	}
+	delete(o.mu.young.ended, key)
+	delete(o.mu.old.ended, key)
+	return e
 }
 
 // makeToken makes a token of the last key that was listed and the store's own.

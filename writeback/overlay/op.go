@@ -72,11 +72,10 @@ func (o *Overlay) entryLocked(key string) *entry {
 	if e := o.mu.entries[key]; e != nil {
 		return e
 	}
-	e := o.mu.recent[key]
+	e := o.resumedLocked(key)
 	if e == nil {
 		e = &entry{key: key}
 	}
-	delete(o.mu.recent, key)
 	e.over, e.lost = false, false
 	o.mu.entries[key] = e
 	at, _ := slices.BinarySearch(o.mu.keys, key)
@@ -89,9 +88,7 @@ func (o *Overlay) entryLocked(key string) *entry {
 func (o *Overlay) dropEntryLocked(e *entry) {
 	e.over = true
 	delete(o.mu.entries, e.key)
-	if o.mu.lists > 0 {
-		o.mu.recent[e.key] = e
-	}
+	o.endedLocked(e)
 	if at, ok := slices.BinarySearch(o.mu.keys, e.key); ok {
 		o.mu.keys = slices.Delete(o.mu.keys, at, at+1)
 	}

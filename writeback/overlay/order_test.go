@@ -418,8 +418,8 @@ func TestListingWhileAKeyGoesAndComes(t *testing.T) {
 	if len(page.Objects) != 1 || page.Objects[0].Size != 3 || page.Objects[0].ETag != s.store.objects["f"].info.ETag {
 		t.Errorf("the listing shows %+v", page.Objects)
 	}
-	if len(s.mu.recent) > 0 {
-		t.Errorf("kept: %v", s.mu.recent)
+	if len(s.mu.old.ended)+len(s.mu.young.ended) > 0 {
+		t.Errorf("kept: %v, %v", s.mu.old.ended, s.mu.young.ended)
 	}
 }
 
@@ -489,5 +489,29 @@ func TestLostAnswerOfACopyIsNoConflict(t *testing.T) {
 			}
 			s.check(s.TakeFailure("b"))
 		})
+	}
+}
+
+// TestListingsWithoutAPauseKeepNothing has one listing begin before the last one ends, again
+// and again: what is kept of changes is for those under way alone.
+func TestListingsWithoutAPauseKeepNothing(t *testing.T) {
+	s := newSimple(t, nil)
+	last := s.beginList()
+	for i := range 50 {
+		next := s.beginList()
+		s.put(fmt.Sprintf("f%d", i), "data", fresh)
+		s.sent()
+		s.endList(last)
+		last = next
+		s.mu.Lock()
+		n := len(s.mu.old.ended) + len(s.mu.young.ended)
+		s.mu.Unlock()
+		if n > 3 {
+			t.Fatalf("after %d changes %d are kept", i+1, n)
+		}
+	}
+	s.endList(last)
+	if n := len(s.mu.old.ended) + len(s.mu.young.ended); n > 0 {
+		t.Errorf("at the end %d are kept", n)
 	}
 }

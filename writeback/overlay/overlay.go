@@ -134,27 +134,24 @@ type Overlay struct {
 
 	mu struct {
 		sync.Mutex
-		lastSeq uint64
-		names   uint64 // of files
-		entries map[string]*entry
-		keys    []string // of entries, sorted
-		ops     []*op    // pending, by order
-		// recent are entries that ended while listings, so many, are under way: the key's next
-		// operation goes on with the entry that those have.
-		recent   map[string]*entry
-		lists    int
-		versions map[string]*version
-		aliases  *simplelru.LRU[string, object.Info]
-		running  int
-		deleting bool // a batch of deletes is under way
-		bytes    int64
-		urgent   int           // somebody waits for everything: nothing waits for quiet
-		changed  chan struct{} // closed when an operation ends
-		failures map[string]error
-		lastDone time.Time // when the store last took something
-		closing  bool
-		closed   bool
-		trash    []*layer // to be deleted once the journal is synced
+		lastSeq    uint64
+		names      uint64 // of files
+		entries    map[string]*entry
+		keys       []string  // of entries, sorted
+		ops        []*op     // pending, by order
+		old, young *listings // all that are under way
+		versions   map[string]*version
+		aliases    *simplelru.LRU[string, object.Info]
+		running    int
+		deleting   bool // a batch of deletes is under way
+		bytes      int64
+		urgent     int           // somebody waits for everything: nothing waits for quiet
+		changed    chan struct{} // closed when an operation ends
+		failures   map[string]error
+		lastDone   time.Time // when the store last took something
+		closing    bool
+		closed     bool
+		trash      []*layer // to be deleted once the journal is synced
 	}
 }
 
@@ -164,7 +161,7 @@ func Open(opts Options) (*Overlay, error) {
 	o := &Overlay{Options: opts.withDefaults(), depth: maxDepth, instance: rand.Text()[:10], wake: make(chan struct{}, 1)}
 	o.ctx, o.cancel = context.WithCancel(context.Background())
 	o.mu.entries = map[string]*entry{}
-	o.mu.recent = map[string]*entry{}
+	o.mu.old, o.mu.young = newListings(), newListings()
 	o.mu.versions = map[string]*version{}
 	o.mu.failures = map[string]error{}
 	o.mu.changed = make(chan struct{})
