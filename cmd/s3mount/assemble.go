@@ -127,30 +127,12 @@ func assemble(ctx context.Context, bucket *s3remote.Bucket, id string, o *mountO
 	}
 	attrSize := int64(o.cacheSize) / attrShare
 	disk := budget.NewDisk(int64(o.cacheSize) - attrSize)
-	disk.SetPatience(time.Second)
-	if o.writeback {
-		disk.SetPatience(o.retryFor) // until uploads have made room
-	}
-	mover := treemove.New(treemove.Options{Store: bucket, Dir: filepath.Join(folder.path, "renames"), Log: log})
-	if !o.readOnly {
-		if err := mover.Recover(ctx); err != nil {
-			log.Warn("a folder's rename that was interrupted could not be undone or finished; the next mount tries again", "err", err)
-		}
-	}
-	if !o.writeback && hasJournal(folder.path) {
-		if err := drain(ctx, folder, bucket, disk, o, log); err != nil {
-			return nil, hinted(err, "mount with --writeback")
-		}
-	}
-	var fetcher objcache.Fetcher = bucket
-	if o.writeback {
-		if m.promises, err = openPromises(folder, bucket, disk, o, log); err != nil {
-			return nil, err
-		}
-		fetcher = m.promises
+	on, err := m.standOn(ctx, bucket, disk, o)
+	if err != nil {
+		return nil, err
 	}
 	m.cache, err = objcache.New(objcache.Options{
-		Fetcher: fetcher,
+		Fetcher: on.fetcher,
 		Dir:     filepath.Join(folder.path, "blocks"),
 		Memory:  blocks,
 		Disk:    disk,
@@ -160,14 +142,7 @@ func assemble(ctx context.Context, bucket *s3remote.Bucket, id string, o *mountO
 	if err != nil {
 		return nil, cacheError(o.cacheDir, err)
 	}
-	var store vfs.Store = bucket
-	var later vfs.Promises
-	var promiser writeback.Promiser
-	if m.promises != nil {
-		store, later, promiser = m.promises, m.promises, m.promises
-		mover = nil // the journal has a folder's copies and deletions
-	}
-	if m.queue, err = newQueue(filepath.Join(folder.path, "staging"), bucket, promiser, disk, log); err != nil {
+	if m.queue, err = newQueue(filepath.Join(folder.path, "staging"), bucket, on.promiser, disk, log); err != nil {
 		return nil, cacheError(o.cacheDir, err)
 	}
 	if err := m.queue.Recover(ctx); err != nil {
@@ -178,9 +153,9 @@ func assemble(ctx context.Context, bucket *s3remote.Bucket, id string, o *mountO
 		log.Warn("this machine's name is not known", "err", err)
 	}
 	m.fs = vfs.New(vfs.Options{
-		Store:         store,
-		Mover:         mover,
-		Promises:      later,
+		Store:         on.store,
+		Mover:         on.mover,
+		Promises:      on.promises,
 		Cache:         m.cache,
 		Meta:          m.metadata(int(o.memory)/metaShare/metaEntry, attrSize),
 		Queue:         m.queue,
@@ -202,6 +177,43 @@ func assemble(ctx context.Context, bucket *s3remote.Bucket, id string, o *mountO
 		m.promises.start(ctx, m.cache, log)
 	}
 	return m, nil
+}
+
+// ground is what the file system stands on: the bucket, or the changes that are promised to
+// it, with --writeback.
+type ground struct {
+	store    vfs.Store
+	fetcher  objcache.Fetcher
+	promises vfs.Promises       // nil in strict mode
+	promiser writeback.Promiser // likewise
+	mover    *treemove.Mover    // nil with --writeback: the journal has a folder's copies and deletions
+}
+
+// standOn finishes what earlier mounts have left in the folder, and opens the journal if
+// there is to be one.
+func (m *mounted) standOn(ctx context.Context, bucket *s3remote.Bucket, disk *budget.Disk, o *mountOptions) (ground, error) {
+	disk.SetPatience(time.Second)
+	mover := treemove.New(treemove.Options{Store: bucket, Dir: filepath.Join(m.folder.path, "renames"), Log: m.log})
+	if !o.readOnly {
+		if err := mover.Recover(ctx); err != nil {
+			m.log.Warn("a folder's rename that was interrupted could not be undone or finished; the next mount tries again", "err", err)
+		}
+	}
+	if o.writeback {
+		disk.SetPatience(o.retryFor) // until uploads have made room
+		p, err := openPromises(m.folder, bucket, disk, o, m.log)
+		if err != nil {
+			return ground{}, err
+		}
+		m.promises = p
+		return ground{store: p, fetcher: p, promises: p, promiser: p}, nil
+	}
+	if hasJournal(m.folder.path) {
+		if err := drain(ctx, m.folder, bucket, disk, o, m.log); err != nil {
+			return ground{}, hinted(err, "mount with --writeback")
+		}
+	}
+	return ground{store: bucket, fetcher: bucket, mover: mover}, nil
 }
 
 // metadata makes the store of attributes, in memory and in the mount's folder. Without the
