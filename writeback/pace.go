@@ -30,7 +30,7 @@ type pace struct {
 
 // paced counts a part that went up, and sets how many requests there may be.
 func (q *Queue) paced(n int64) {
-	q.slots.resize(q.pace.landed(n, q.slots.busy(), time.Now()))
+	q.slots.resize(q.pace.landed(n, q.slots.busy(), q.Clock()))
 }
 
 type trial uint8

@@ -34,7 +34,7 @@ killed() {
   echo 'PRAGMA cache_size=1; PRAGMA cache_spill=1; BEGIN IMMEDIATE; UPDATE t SET b = b || b; SELECT 7;' >&"${app[1]}"
   read -r _ <&"${app[0]}"
   kill -9 "$pid"
-  wait "$pid" || true
+  wait "$pid" || true # it was killed
 }
 
 check() {
