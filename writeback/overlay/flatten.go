@@ -159,7 +159,7 @@ func (o *Overlay) copyRuns(ctx context.Context, to *os.File, v *version, in map[
 			continue
 		}
 		n := min(int64(len(buf)), until-off)
-		if _, err := o.readLayer(s.layer, buf[:n], s.at); err != nil {
+		if _, err := o.readLayer(s.key, s.layer, buf[:n], s.at); err != nil {
 			return err
 		}
 		if _, err := to.WriteAt(buf[:n], off); err != nil {

@@ -156,7 +156,7 @@ func (o *Overlay) fill(ctx context.Context, s *writeback.Staged, v *version) err
 			continue
 		}
 		b := buf[:min(int64(len(buf)), src.until-off)]
-		n, err := o.readLayer(src.layer, b, src.at)
+		n, err := o.readLayer(src.key, src.layer, b, src.at)
 		if err == nil {
 			n, err = s.WriteAt(ctx, b[:n], off)
 		}
@@ -281,7 +281,7 @@ func (o *Overlay) adopt(v *version, id object.ID) {
 		err = os.Link(v.own.path, path)
 	} else {
 		data := make([]byte, size)
-		if _, err = o.readLayer(v.own, data, 0); err == nil {
+		if _, err = o.readLayer(v.info.Key, v.own, data, 0); err == nil {
 			reserved = (size + 4095) &^ 4095
 			if !o.Disk.TryReserve(reserved) {
 				return // it can be downloaded

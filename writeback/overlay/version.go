@@ -74,6 +74,7 @@ func (l *layer) whole(size int64) bool {
 
 // source is where bytes of a version are.
 type source struct {
+	key    string    // of the version that has the layer
 	layer  *layer    // nil: not on the disk
 	at     int64     // in the layer
 	remote object.ID // if there is no layer; the zero ID: they are zeros
@@ -88,7 +89,7 @@ func (v *version) sourceLocked(off int64) source {
 		in, until, at := v.own.run(off, limit)
 		limit = until
 		if in {
-			return source{layer: v.own, at: at, until: until}
+			return source{key: v.info.Key, layer: v.own, at: at, until: until}
 		}
 		if v.stands && !v.kept {
 			return source{remote: v.remote.ID(), size: v.remote.Size, until: limit}
@@ -199,7 +200,7 @@ func (o *Overlay) replacedByLocked(key string) bool {
 func (o *Overlay) readSource(ctx context.Context, s source, p []byte, off int64) (int, error) {
 	switch {
 	case s.layer != nil:
-		return o.readLayer(s.layer, p, s.at)
+		return o.readLayer(s.key, s.layer, p, s.at)
 	case s.remote != object.ID{}:
 		b := o.base(s.remote, s.size)
 		defer b.Close()
@@ -216,24 +217,25 @@ func (o *Overlay) readSource(ctx context.Context, s source, p []byte, off int64)
 	return len(p), nil
 }
 
-func (o *Overlay) readLayer(l *layer, p []byte, at int64) (int, error) {
+// readLayer reads bytes of a layer; key is for the error.
+func (o *Overlay) readLayer(key string, l *layer, p []byte, at int64) (int, error) {
 	if l.rec != nil {
 		n, err := o.log.Read(l.rec, p, at)
 		if errors.Is(err, io.EOF) && n == len(p) {
 			err = nil
 		}
-		return n, localError("read journal", "", err)
+		return n, localError("read journal", key, err)
 	}
 	f, err := os.Open(l.path)
 	if err != nil {
-		return 0, localError("read", "", err)
+		return 0, localError("read", key, err)
 	}
 	defer f.Close()
 	n, err := f.ReadAt(p, at)
 	if n == len(p) {
 		err = nil
 	}
-	return n, localError("read", "", err)
+	return n, localError("read", key, err)
 }
 
 // readerAt is a reader with one context, for a body.
