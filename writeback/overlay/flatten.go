@@ -40,6 +40,15 @@ func (o *Overlay) flatten(ctx context.Context, e writeback.Edit) (f flat, err er
 		return f, nil
 	}
 	defer o.letGo(top)
+	most := own(e.Ranges)
+	for l := range in {
+		most += l.bytes()
+	}
+	most = inBlocks(min(most, e.Size))
+	if err := o.Disk.Reserve(most); err != nil {
+		return f, err
+	}
+	f.reserved = most
 	f.path = filepath.Join(o.layerDir(), o.newName())
 	file, err := os.OpenFile(f.path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
@@ -57,11 +66,10 @@ func (o *Overlay) flatten(ctx context.Context, e writeback.Edit) (f flat, err er
 	}
 	if err == nil {
 		f.Ranges = joinRanges(runs)
-		f.reserved = (own(f.Ranges) + 4095) &^ 4095
-		err = o.Disk.Reserve(f.reserved)
+		f.reserved = inBlocks(own(f.Ranges))
+		o.Disk.Release(most - f.reserved)
 	}
 	if err != nil {
-		f.reserved = 0
 		return f, err
 	}
 	path := f.path
@@ -77,6 +85,9 @@ func (o *Overlay) flatten(ctx context.Context, e writeback.Edit) (f flat, err er
 	f.Reserved = f.reserved
 	return f, nil
 }
+
+// inBlocks is how much of the disk budget n bytes take.
+func inBlocks(n int64) int64 { return (n + 4095) &^ 4095 }
 
 // end gives back what a flat edit has; took: but for its space.
 func (o *Overlay) end(f flat, took bool) {

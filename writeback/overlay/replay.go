@@ -252,7 +252,7 @@ func (r *replay) layerLocked(v *version, in intent, needed bool) bool {
 	for _, x := range in.Ranges {
 		v.own.ranges = append(v.own.ranges, object.Range{Off: x[0], Len: x[1]})
 	}
-	if n := (v.own.bytes() + 4095) &^ 4095; r.o.Disk.TryReserve(n) {
+	if n := inBlocks(v.own.bytes()); r.o.Disk.TryReserve(n) {
 		v.own.reserved = n
 	}
 	if in.File == "" {

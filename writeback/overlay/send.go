@@ -282,7 +282,7 @@ func (o *Overlay) adopt(v *version, id object.ID) {
 	} else {
 		data := make([]byte, size)
 		if _, err = o.readLayer(v.info.Key, v.own, data, 0); err == nil {
-			reserved = (size + 4095) &^ 4095
+			reserved = inBlocks(size)
 			if !o.Disk.TryReserve(reserved) {
 				return // it can be downloaded
 			}
