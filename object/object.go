@@ -156,6 +156,9 @@ type CopyOptions struct {
 	Size int64
 	// IfAbsent refuses, as KindExists, to copy over an object.
 	IfAbsent bool
+	// IfMatch refuses, as KindExists, to replace anything but the version with this ETag;
+	// nothing under the key is refused likewise.
+	IfMatch string
 }
 
 // Part is one uploaded part of a multipart upload.

@@ -43,7 +43,8 @@ func (c *Client) copyLimits() copyLimits {
 // loses the object's tags.
 //
 // With o.IfAbsent, an object under dst is an error of KindExists. A store that is not
-// known to refuse by itself is looked at before.
+// known to refuse by itself is looked at before. With o.IfMatch, so is anything but that
+// version.
 //
 // Stores that pass over the condition on the source are looked at before and after.
 // If such a store's object changed in between, dst has the newer version and the
@@ -123,12 +124,31 @@ func (b *Bucket) planCopy(ctx context.Context, from *Bucket, src object.ID, dst 
 	return c, nil
 }
 
-// freeTarget looks whether there is an object where none may be, unless the store does.
+// freeTarget looks whether what is under the copy's key may be replaced, unless the store
+// does.
 func (c *copying) freeTarget(ctx context.Context) error {
-	if !c.o.IfAbsent || c.b.client.quirks.copyAbsent == honoured || c.b.client.learned.refusesCopy.Load() {
+	switch {
+	case c.b.client.quirks.copyAbsent == honoured:
+		return nil
+	case c.o.IfMatch != "":
+		return c.replaced(ctx)
+	case !c.o.IfAbsent || c.b.client.learned.refusesCopy.Load():
 		return nil
 	}
 	return c.taken(ctx)
+}
+
+// replaced returns an error of KindExists unless what is under the copy's key is the
+// version that it may replace.
+func (c *copying) replaced(ctx context.Context) error {
+	found, err := c.b.Head(ctx, c.dst)
+	switch {
+	case object.Is(err, object.KindNotFound):
+		return object.Errorf(object.KindExists, opCopy, c.dst, "it is gone")
+	case err == nil && found.ETag != c.o.IfMatch:
+		return object.Errorf(object.KindExists, opCopy, c.dst, "its ETag is %q instead of %q", found.ETag, c.o.IfMatch)
+	}
+	return err
 }
 
 // taken returns an error of KindExists if there is an object under the copy's key.
@@ -173,11 +193,9 @@ func (c *copying) whole(ctx context.Context) (object.Info, error) {
 	if in.ContentType != nil {
 		info.ContentType = *in.ContentType
 	}
+	c.conditionsTarget(in)
 	send := func(ctx context.Context, ifMatch *string) error {
 		in.CopySourceIfMatch = ifMatch
-		if c.o.IfAbsent {
-			in.IfNoneMatch = aws.String("*")
-		}
 		out, err := c.b.client.s3.CopyObject(ctx, in, c.b.inRegion)
 		if err == nil {
 			info.OtherETag = c.b.client.cfg.otherETags() || !plainETag(out.ServerSideEncryption, out.SSECustomerAlgorithm)
@@ -195,7 +213,11 @@ func (c *copying) whole(ctx context.Context) (object.Info, error) {
 				info, err = found, nil
 			}
 		}
-		if c.o.IfAbsent && refusal(err) == object.KindConflict {
+		if c.o.IfMatch != "" && in.IfMatch != nil && refusedIfMatch(refusal(err)) && c.replaced(ctx) == nil {
+			in.IfMatch = nil // the condition holds: it is the store that doesn't know it
+			err = c.sendIf(ctx, send)
+		}
+		if (c.o.IfAbsent || c.o.IfMatch != "") && (refusal(err) == object.KindConflict || c.o.IfMatch != "" && refusal(err) == object.KindNotFound) {
 			return c.refusedTarget(ctx, err, lost, &info)
 		}
 		return err
@@ -206,6 +228,24 @@ func (c *copying) whole(ctx context.Context) (object.Info, error) {
 	return info, err
 }
 
+// conditionsTarget puts the conditions on what the copy replaces into its request.
+func (c *copying) conditionsTarget(in *s3.CopyObjectInput) {
+	switch {
+	case c.o.IfAbsent:
+		in.IfNoneMatch = aws.String("*")
+	case c.o.IfMatch != "" && c.b.client.quirks.bareMatch:
+		in.IfMatch = &c.o.IfMatch
+	case c.o.IfMatch != "":
+		in.IfMatch = quoted(c.o.IfMatch)
+	}
+}
+
+// refusedIfMatch reports whether a store that does not know If-Match on a copy may have
+// answered so.
+func refusedIfMatch(k object.Kind) bool {
+	return k == object.KindConflict || k == object.KindUnsupported
+}
+
 // refusedTarget tells what a refused copy found in its way: an object that may not be
 // there, or the copy itself, made by an earlier try whose answer was lost.
 func (c *copying) refusedTarget(ctx context.Context, cause error, lost bool, info *object.Info) error {
@@ -214,10 +254,14 @@ func (c *copying) refusedTarget(ctx context.Context, cause error, lost bool, inf
 		return cause
 	}
 	found, err := c.b.Head(ctx, c.dst)
-	if err != nil {
+	switch {
+	case c.o.IfMatch != "" && object.Is(err, object.KindNotFound):
+		return object.Errorf(object.KindExists, opCopy, c.dst, "it is gone")
+	case err != nil:
 		return cause
+	case c.o.IfAbsent:
+		c.b.client.learned.refusesCopy.Store(true)
 	}
-	c.b.client.learned.refusesCopy.Store(true)
 	meta := c.o.Meta
 	if meta == nil {
 		meta = source.Meta
@@ -226,7 +270,10 @@ func (c *copying) refusedTarget(ctx context.Context, cause error, lost bool, inf
 		*info = found
 		return nil
 	}
-	return object.Errorf(object.KindExists, opCopy, c.dst, "there is one already, with the ETag %q", found.ETag)
+	if c.o.IfMatch != "" && found.ETag == c.o.IfMatch {
+		return cause
+	}
+	return object.Errorf(object.KindExists, opCopy, c.dst, "there is another one, with the ETag %q", found.ETag)
 }
 
 // sendIf sends a copy request with the condition on its source. A store that refuses

@@ -92,8 +92,8 @@ func (c *copying) complete(ctx context.Context, id string) (object.Info, error) 
 			return object.Info{}, err
 		}
 	}
-	info, err := c.b.CompleteUpload(ctx, c.dst, id, done, object.Condition{IfAbsent: c.o.IfAbsent})
-	if c.o.IfAbsent {
+	info, err := c.b.CompleteUpload(ctx, c.dst, id, done, object.Condition{IfAbsent: c.o.IfAbsent, IfMatch: c.o.IfMatch})
+	if c.o.IfAbsent || c.o.IfMatch != "" {
 		err = withKind(err, object.KindConflict, object.KindExists)
 	}
 	return info, err

@@ -94,6 +94,33 @@ func TestCopyDependsOnWhatIsThere(t *testing.T) {
 	})
 }
 
+func TestCopyDependsOnWhatItReplaces(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		e.put("a", "data")
+		e.put("b", "first")
+		info, err := e.bucket.Head(e.ctx, "a")
+		e.must(err)
+		first, err := e.bucket.Head(e.ctx, "b")
+		e.must(err)
+		e.put("b", "others'")
+		o := object.CopyOptions{Size: info.Size, IfMatch: first.ETag}
+		_, err = e.bucket.Copy(e.ctx, info.ID(), "b", o)
+		e.kind(err, object.KindExists)
+		e.holds("b", "others'")
+		_, err = e.bucket.Copy(e.ctx, info.ID(), "none", o)
+		e.kind(err, object.KindExists)
+		other, err := e.bucket.Head(e.ctx, "b")
+		e.must(err)
+		o.IfMatch = other.ETag
+		_, err = e.bucket.Copy(e.ctx, object.ID{Key: "a", ETag: first.ETag}, "b", o)
+		e.kind(err, object.KindStale)
+		e.holds("b", "others'")
+		_, err = e.bucket.Copy(e.ctx, info.ID(), "b", o)
+		e.must(err)
+		e.holds("b", "data")
+	})
+}
+
 // What did not change of a large object is copied within the store. Numbers of parts may
 // leave some out.
 func TestPartsThatAreCopied(t *testing.T) {
