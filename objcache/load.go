@@ -39,11 +39,12 @@ const maxVisits = 3
 
 // demandLocked starts to load what is missing from off to end, up to the first byte
 // that is there or coming, as far as one GET goes and there is memory. It returns the
-// first piece, nil if there is no buffer even for that.
-func (c *Cache) demandLocked(v *version, off, end int64) *piece {
+// first piece, nil if there is no buffer even for that. With follow, a block that somebody
+// comes back to again and again is filled.
+func (c *Cache) demandLocked(v *version, off, end int64, follow bool) *piece {
 	limit := max(min(maxRun, c.o.Memory/4), c.blockSize)
 	end = min(end, off-off%c.blockSize+limit)
-	if b := v.blocks[off/c.blockSize]; b != nil {
+	if b := v.blocks[off/c.blockSize]; b != nil && follow {
 		if b.visits++; b.visits >= maxVisits-1 { // the first made the block
 			off, end = c.gapLocked(b, off, end)
 		}

@@ -31,8 +31,18 @@ func (r *Reader) ID() object.ID { return r.v.id }
 // io.EOF at the end of the object, else an *object.Error; the bytes before it are
 // valid. When ctx ends it returns at once, and what it waited for is still loaded.
 func (r *Reader) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	return r.copyTo(ctx, p, off, true)
+}
+
+// ReadOnly is ReadAt for who needs no byte beside those of p: nothing is loaded ahead, and of
+// what is read nothing is concluded. What is fetched is p, rounded to units of the cache.
+func (r *Reader) ReadOnly(ctx context.Context, p []byte, off int64) (int, error) {
+	return r.copyTo(ctx, p, off, false)
+}
+
+func (r *Reader) copyTo(ctx context.Context, p []byte, off int64, follow bool) (int, error) {
 	n := 0
-	err := r.each(ctx, p, off, func(b *block, part []byte) {
+	err := r.each(ctx, p, off, follow, func(b *block, part []byte) {
 		n += len(part)
 		if b != nil {
 			copy(p[n-len(part):], part)
@@ -44,8 +54,9 @@ func (r *Reader) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 
 // each calls yield with the bytes of the object from off on, as many as p has. They are
 // part of the pinned block b, which yield lets go of; or, if b is nil, there was no
-// memory for blocks, and they are at their place in p.
-func (r *Reader) each(ctx context.Context, p []byte, off int64, yield func(b *block, part []byte)) error {
+// memory for blocks, and they are at their place in p. With follow, the read tells where the
+// reader goes, and what is there is loaded ahead.
+func (r *Reader) each(ctx context.Context, p []byte, off int64, follow bool, yield func(b *block, part []byte)) error {
 	if off < 0 {
 		return object.Errorf(object.KindInvalid, "read", r.v.id.Key, "negative offset %d", off)
 	}
@@ -58,7 +69,7 @@ func (r *Reader) each(ctx context.Context, p []byte, off int64, yield func(b *bl
 	want := int(min(int64(len(p)), r.v.size-off))
 	for n := 0; n < want; {
 		at := off + int64(n)
-		b, m, err := r.await(ctx, at, want-n, n == 0)
+		b, m, err := r.await(ctx, at, want-n, follow, follow && n == 0)
 		if err == nil && b == nil {
 			m, err = r.c.direct(ctx, r.v, p[n:want], at)
 		}
@@ -81,10 +92,10 @@ func (r *Reader) each(ctx context.Context, p []byte, off int64, yield func(b *bl
 
 // await returns the block at off, pinned, when it has bytes from there on, and how many
 // of the n that are wanted; nil if there is no memory for it.
-func (r *Reader) await(ctx context.Context, off int64, n int, first bool) (*block, int, error) {
+func (r *Reader) await(ctx context.Context, off int64, n int, follow, first bool) (*block, int, error) {
 	c := r.c
 	for {
-		s, err := r.seek(off, n, first)
+		s, err := r.seek(off, n, follow, first)
 		if err != nil || s.b == nil || s.n > 0 {
 			return s.b, s.n, err
 		}
@@ -122,8 +133,8 @@ type sought struct {
 }
 
 // seek finds the byte at off, or begins to load it with what is missing of the n bytes
-// behind it. The first seek of a read also moves the read-ahead.
-func (r *Reader) seek(off int64, n int, first bool) (s sought, err error) {
+// behind it. The first seek of a read that is followed also moves the read-ahead.
+func (r *Reader) seek(off int64, n int, follow, first bool) (s sought, err error) {
 	c := r.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -144,7 +155,7 @@ func (r *Reader) seek(off int64, n int, first bool) (s sought, err error) {
 		s.p = s.b.pieceLocked(lo)
 	}
 	if s.n == 0 && s.p == nil {
-		if s.p = c.demandLocked(r.v, off, off+int64(n)); s.p != nil {
+		if s.p = c.demandLocked(r.v, off, off+int64(n), follow); s.p != nil {
 			s.b = s.p.b
 		} else {
 			s.b = nil

@@ -18,7 +18,7 @@ type View struct {
 // other errors than io.EOF there is nothing to release.
 func (r *Reader) View(ctx context.Context, p []byte, off int64) (View, error) {
 	v := View{c: r.c}
-	err := r.each(ctx, p, off, func(b *block, part []byte) {
+	err := r.each(ctx, p, off, true, func(b *block, part []byte) {
 		v.Parts = append(v.Parts, part)
 		if b != nil {
 			v.blocks = append(v.blocks, b)

@@ -26,6 +26,7 @@ type memStore struct {
 	clock   time.Time // LastModified of the next write; a tick later each time
 	tick    time.Duration
 	count   map[string]int
+	bytes   int64 // that were sent as bodies of objects
 	// fail is asked before each request; an error is the answer.
 	fail func(op, key string) error
 }
@@ -87,6 +88,13 @@ func (m *memStore) requests(op string) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.count[op]
+}
+
+// sent returns how many bytes of objects were read, or asked for.
+func (m *memStore) sent() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.bytes
 }
 
 func (m *memStore) List(_ context.Context, q object.Query) (p object.Page, err error) {
@@ -161,6 +169,7 @@ func (m *memStore) Get(_ context.Context, id object.ID, r object.Range) (io.Read
 		return nil, object.Errorf(object.KindStale, "GetObject", id.Key, "")
 	}
 	end := min(r.End(), int64(len(o.data)))
+	m.bytes += end - r.Off
 	return io.NopCloser(bytes.NewReader(o.data[r.Off:end])), nil
 }
 

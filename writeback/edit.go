@@ -68,7 +68,7 @@ func (s *Staged) hydrateParts(ctx context.Context, plan []partRange) error {
 			continue
 		}
 		for off := p.off; off < p.end() && ctx.Err() == nil; off += hydrateEdit {
-			g.Go(func() error { return s.hydrateBy(ctx, hydrateEdit, off, min(off+hydrateEdit, p.end())) })
+			g.Go(func() error { return s.hydrateOnly(ctx, off, min(off+hydrateEdit, p.end())) })
 		}
 	}
 	return g.Wait()

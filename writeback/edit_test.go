@@ -81,7 +81,7 @@ func TestEarlyPartsOfAnEdit(t *testing.T) {
 		e.wantObject("a", data)
 		e.wantCount("UploadPart", 7)
 		e.wantCount("CopyPart", 3)
-		if got := read.Load(); got != testPart-1 {
+		if got := read.Load(); got != testPart {
 			t.Errorf("%d bytes were read", got)
 		}
 		s.Discard()

@@ -343,6 +343,10 @@ func (b *fakeBase) ReadAt(ctx context.Context, p []byte, off int64) (int, error)
 	return bytes.NewReader(b.data).ReadAt(p, off)
 }
 
+func (b *fakeBase) ReadOnly(ctx context.Context, p []byte, off int64) (int, error) {
+	return b.ReadAt(ctx, p, off)
+}
+
 // seed stores an object as another client does.
 func (f *fakeStore) seed(key string, data []byte) object.Info {
 	f.mu.Lock()
@@ -372,6 +376,10 @@ func (b storeBase) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
 	n, err := bytes.NewReader(obj.data).ReadAt(p, off)
 	b.bytes.Add(int64(n))
 	return n, err
+}
+
+func (b storeBase) ReadOnly(ctx context.Context, p []byte, off int64) (int, error) {
+	return b.ReadAt(ctx, p, off)
 }
 
 func (b storeBase) Close() {}

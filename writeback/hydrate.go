@@ -10,8 +10,11 @@ const (
 	hydrateEdit  = 2 << 20 // bytes, the same where an edit needs only some places
 	// hydrateParallel is how many such reads there are at once.
 	hydrateParallel = 8
-	hydrateTimeout  = 5 * time.Minute // for one chunk; the base has nearer deadlines of its own
-	coalesceWindow  = 1 << 20         // bytes, the smallest range that is made whole to save extents
+	// hydrateBridge is up to how many bytes between two gaps such a read asks for as well,
+	// which costs less than another request.
+	hydrateBridge  = 128 << 10
+	hydrateTimeout = 5 * time.Minute // for one chunk; the base has nearer deadlines of its own
+	coalesceWindow = 1 << 20         // bytes, the smallest range that is made whole to save extents
 )
 
 // MissingBytes is how much Hydrate would read from the base.
@@ -40,7 +43,7 @@ func (s *Staged) Hydrate(ctx context.Context) error {
 		if buf == nil {
 			buf = make([]byte, hydrateChunk)
 		}
-		if err := fetch(ctx, base, buf[:gap.len()], gap.off); err != nil {
+		if err := fetch(ctx, base, Base.ReadAt, buf[:gap.len()], gap.off); err != nil {
 			return wrap("hydrate", s.nameNow(), err)
 		}
 		if err := s.placeShared(ctx, buf[:gap.len()], gap.off); err != nil {
@@ -51,27 +54,58 @@ func (s *Staged) Hydrate(ctx context.Context) error {
 
 // hydrateHeld makes [off, end) local, for a caller that holds the gate.
 func (s *Staged) hydrateHeld(ctx context.Context, off, end int64) error {
-	return s.hydrateBy(ctx, hydrateChunk, off, end)
-}
-
-// hydrateBy is hydrateHeld with reads of a size. Several may run at once, on ranges that
-// do not meet.
-func (s *Staged) hydrateBy(ctx context.Context, chunk, off, end int64) error {
 	buf := []byte(nil)
 	for {
-		gap, base, err := s.nextGap(off, end, chunk)
+		gap, base, err := s.nextGap(off, end, hydrateChunk)
 		if base == nil {
 			return err
 		}
 		if buf == nil {
-			buf = make([]byte, min(chunk, end-off))
+			buf = make([]byte, min(hydrateChunk, end-off))
 		}
-		if err := fetch(ctx, base, buf[:gap.len()], gap.off); err != nil {
+		if err := fetch(ctx, base, Base.ReadAt, buf[:gap.len()], gap.off); err != nil {
 			return err
 		}
 		if err := s.place(buf[:gap.len()], gap.off); err != nil {
 			return err
 		}
+	}
+}
+
+// hydrateOnly is hydrateHeld for a few places of a file: nothing beyond [off, end), of at
+// most hydrateEdit bytes, is read. Several may run at once, on ranges that do not meet.
+func (s *Staged) hydrateOnly(ctx context.Context, off, end int64) error {
+	buf := []byte(nil)
+	for {
+		gap, base, err := s.nextGap(off, end, end-off)
+		if base == nil {
+			return err
+		}
+		if buf == nil {
+			buf = make([]byte, end-gap.off)
+		}
+		gap.end = s.bridged(gap.end, end)
+		if err := fetch(ctx, base, Base.ReadOnly, buf[:gap.len()], gap.off); err != nil {
+			return err
+		}
+		if err := s.place(buf[:gap.len()], gap.off); err != nil {
+			return err
+		}
+	}
+}
+
+// bridged returns the end of the last gap up to end that is no farther than hydrateBridge
+// from the one before it, the first of which ends at off.
+func (s *Staged) bridged(off, end int64) int64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	end = min(end, s.mu.baseEnd)
+	for {
+		gap, ok := s.mu.present.gap(off, end)
+		if !ok || gap.off-off > hydrateBridge {
+			return off
+		}
+		off = gap.end
 	}
 }
 
@@ -94,12 +128,12 @@ func (s *Staged) nextGap(off, end, chunk int64) (extent, *baseUse, error) {
 	return gap, s.mu.base, nil
 }
 
-// fetch reads from the base, within a deadline, and releases it.
-func fetch(ctx context.Context, base *baseUse, p []byte, off int64) error {
+// fetch reads from the base by one of its ways, within a deadline, and releases it.
+func fetch(ctx context.Context, base *baseUse, read baseRead, p []byte, off int64) error {
 	defer base.release()
 	ctx, cancel := context.WithTimeout(ctx, hydrateTimeout)
 	defer cancel()
-	return readBase(ctx, base, p, off)
+	return readBase(ctx, base, read, p, off)
 }
 
 // placeShared is place for a caller that does not hold the gate.

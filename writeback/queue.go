@@ -42,10 +42,12 @@ type Uploader interface {
 }
 
 // Base is the remote version beneath an edit. ReadAt has the meaning of io.ReaderAt, may
-// be called concurrently, and may go to the network. Close is called once, after the
-// last ReadAt returned.
+// be called concurrently, and may go to the network. ReadOnly is the same for who needs no
+// byte beside those: nothing is read ahead. Close is called once, after the last of them
+// returned.
 type Base interface {
 	ReadAt(ctx context.Context, p []byte, off int64) (int, error)
+	ReadOnly(ctx context.Context, p []byte, off int64) (int, error)
 	Close()
 }
 

@@ -46,7 +46,7 @@ func (s *Staged) readRun(ctx context.Context, p []byte, off int64) (int, error) 
 	p = p[:want]
 	if base != nil {
 		defer base.release()
-		if err := readBase(ctx, base, p, off); err != nil {
+		if err := readBase(ctx, base, Base.ReadAt, p, off); err != nil {
 			return 0, wrap("read", s.nameNow(), err)
 		}
 		return len(p), nil
@@ -80,10 +80,13 @@ func (s *Staged) source(off, n int64) (want int64, base *baseUse, err error) {
 	return until - off, s.mu.base, nil
 }
 
+// baseRead is one of the ways to read a Base.
+type baseRead func(b Base, ctx context.Context, p []byte, off int64) (int, error)
+
 // readBase fills p from off of the base, which must have that much.
-func readBase(ctx context.Context, base Base, p []byte, off int64) error {
+func readBase(ctx context.Context, base Base, read baseRead, p []byte, off int64) error {
 	for n := 0; n < len(p); {
-		m, err := base.ReadAt(ctx, p[n:], off+int64(n))
+		m, err := read(base, ctx, p[n:], off+int64(n))
 		n += m
 		switch {
 		case n >= len(p):

@@ -274,6 +274,11 @@ func (b *plainBase) ReadAt(ctx context.Context, p []byte, off int64) (int, error
 	return k, err
 }
 
+// ReadOnly is ReadAt, which reads nothing ahead.
+func (b *plainBase) ReadOnly(ctx context.Context, p []byte, off int64) (int, error) {
+	return b.ReadAt(ctx, p, off)
+}
+
 func (b *plainBase) Close() {}
 
 // unrefLocked ends a use of a version; the last one gives back what it holds.
