@@ -59,10 +59,11 @@ func (o *Overlay) moveAside(ctx context.Context, p *op, cause error) bool {
 	w.info.Key = key
 	q := &op{kind: p.kind, key: key, v: w, since: p.since, cond: object.Condition{IfAbsent: true}, aside: aside{lost, at, try}}
 	o.mu.lastSeq++
-	q.seq, q.order = o.mu.lastSeq, o.mu.lastSeq
+	// In the place of p: what destroys the version that it reads waits for it.
+	q.seq, q.order = o.mu.lastSeq, p.order
 	w.info.ETag = object.LocalETag(fmt.Sprintf("%s-%d", o.instance, q.seq))
 	in := intentOf(q)
-	in.Replaces = []uint64{p.seq}
+	in.Replaces, in.Order = []uint64{p.seq}, q.order
 	rec, err := o.log.Append(encode(in), nil)
 	if err != nil {
 		o.mu.Unlock()

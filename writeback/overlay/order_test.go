@@ -266,6 +266,15 @@ func TestConflict(t *testing.T) {
 			s.rename(old, "b")
 			other(s, "a")
 		}, map[string]string{"a": theirs}, "b"},
+		"a rename to a name that they made": {func(s *simple) {
+			s.store.mu.Lock()
+			old := s.store.putLocked("a", []byte("old"), object.Meta{"of": "old"}, "")
+			s.store.mu.Unlock()
+			_, err := s.Copy(context.Background(), old.ID(), "b", object.CopyOptions{Size: old.Size, IfAbsent: true})
+			s.check(err)
+			s.check(s.Delete(context.Background(), "a"))
+			other(s, "b")
+		}, map[string]string{"b": theirs, "b.conflict-host-20261128T120000Z": describe([]byte("old"), object.Meta{"of": "old"})}, "b"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSimple(t, options)
