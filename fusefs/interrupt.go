@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -21,20 +22,90 @@ import (
 // would on a disk; each answer has a deadline. The kernel tells of the first signal only,
 // so whoever was interrupted once is looked at again until the answer is there.
 func (s *server) begin(cancel <-chan struct{}, h *fuse.InHeader) (ctx context.Context, end func()) {
-	ctx, stop := context.WithCancel(s.ctx)
-	finished := make(chan struct{})
-	tid := h.Pid // h is another request's once this one is answered
+	r := &request{Context: s.ctx, cancel: cancel, tid: h.Pid} // h is another request's once this one is answered
+	return r, r.end
+}
+
+// request is the context of a request. Most are answered without waiting for anything: a
+// goroutine looks for interrupts only once somebody asks when the context ends.
+type request struct {
+	context.Context // the mount's, until watch
+	cancel          <-chan struct{}
+	tid             uint32
+
+	mu       sync.Mutex // guards what follows
+	watched  context.Context
+	stop     context.CancelFunc
+	finished chan struct{}
+	ended    bool
+}
+
+// watch begins to look for an interrupt, and returns the context that tells of it.
+func (r *request) watch() context.Context {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.watched != nil {
+		return r.watched
+	}
+	r.watched, r.stop = context.WithCancel(r.Context)
+	if r.ended {
+		r.stop()
+		return r.watched
+	}
+	finished, stop := make(chan struct{}), r.stop
+	r.finished = finished
 	go func() {
 		select {
 		case <-finished:
-		case <-cancel:
-			stopWhenFatal(tid, finished, stop)
+		case <-r.cancel:
+			stopWhenFatal(r.tid, finished, stop)
 		}
 	}()
-	return ctx, func() {
-		close(finished)
-		stop()
+	return r.watched
+}
+
+// end is the end of the request.
+func (r *request) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = true
+	if r.finished != nil {
+		close(r.finished)
+		r.stop()
 	}
+}
+
+// Done is of context.Context.
+func (r *request) Done() <-chan struct{} { return r.watch().Done() }
+
+// Err is of context.Context. Whoever asks again and again learns of an interrupt, too.
+func (r *request) Err() error {
+	r.mu.Lock()
+	watched, ended := r.watched, r.ended
+	r.mu.Unlock()
+	switch {
+	case watched != nil:
+		return watched.Err()
+	case ended:
+		return context.Canceled
+	}
+	select {
+	case <-r.cancel:
+		return r.watch().Err()
+	default:
+		return r.Context.Err()
+	}
+}
+
+// Value is of context.Context. Contexts that are made from this one end with the watched one.
+func (r *request) Value(key any) any {
+	r.mu.Lock()
+	ctx := r.watched
+	r.mu.Unlock()
+	if ctx == nil {
+		ctx = r.Context
+	}
+	return ctx.Value(key)
 }
 
 // lookAgain is the pause between looks at a caller that was interrupted.
