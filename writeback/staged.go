@@ -140,7 +140,10 @@ func (q *Queue) stage(base *baseUse, size int64) (*Staged, error) {
 	if s.mu.saved = base != nil; size > 0 {
 		s.mu.base, s.mu.baseEnd = base, size
 	}
-	if err := file.Truncate(size); err != nil {
+	if size > 0 { // ext4 writes a file to the disk at close that was once truncated to nothing
+		err = file.Truncate(size)
+	}
+	if err != nil {
 		s.finish(fateDeleted)
 		return nil, localError("stage", "", err)
 	}

@@ -97,7 +97,7 @@ func (o *Overlay) dropEntryLocked(e *entry) {
 // addLocked takes an operation in, after leaving out what it makes unneeded. False: it is
 // unneeded itself, a delete of what is not there.
 func (o *Overlay) addLocked(p *op) bool {
-	p.changed = p.since
+	p.changed, o.mu.promised = p.since, p.since
 	e := o.entryLocked(p.key)
 	replaced, order := o.replacedLocked(p)
 	if order != p.order {
@@ -140,7 +140,7 @@ func (o *Overlay) putInLocked(p *op) {
 	e.ops = append(e.ops, p)
 	at, _ := slices.BinarySearchFunc(o.mu.ops, p, byOrder)
 	o.mu.ops = slices.Insert(o.mu.ops, at, p)
-	o.rouse()
+	note(o.fresh)
 }
 
 func byOrder(a, b *op) int {

@@ -68,7 +68,8 @@ type Options struct {
 	// Parallel bounds the puts and copies under way; default 32.
 	Parallel int
 	// Quiet is how long an operation waits for others that make it unneeded; default 150 ms.
-	// One whose key keeps changing waits ten times as long at most.
+	// One whose key keeps changing waits ten times as long at most, as does one of few bytes
+	// while others are promised.
 	Quiet time.Duration
 	// Retry is the first pause after a failure; it doubles up to a hundred times that.
 	// Default 300 ms.
@@ -126,6 +127,7 @@ type Overlay struct {
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
 	wake   chan struct{} // the scheduler is to look again
+	fresh  chan struct{} // something was promised
 
 	// set before the first operation
 	listener Listener
@@ -148,6 +150,7 @@ type Overlay struct {
 		urgent     int           // somebody waits for everything: nothing waits for quiet
 		changed    chan struct{} // closed when an operation ends
 		failures   map[string]error
+		promised   time.Time // when something last was
 		lastDone   time.Time // when the store last took something
 		closing    bool
 		closed     bool
@@ -158,7 +161,7 @@ type Overlay struct {
 // Open reads what is pending in a folder. Nothing is sent before Start. A
 // *journal.DamageError comes with an Overlay that works.
 func Open(opts Options) (*Overlay, error) {
-	o := &Overlay{Options: opts.withDefaults(), depth: maxDepth, instance: rand.Text()[:10], wake: make(chan struct{}, 1)}
+	o := &Overlay{Options: opts.withDefaults(), depth: maxDepth, instance: rand.Text()[:10], wake: make(chan struct{}, 1), fresh: make(chan struct{}, 1)}
 	o.ctx, o.cancel = context.WithCancel(context.Background())
 	o.mu.entries = map[string]*entry{}
 	o.mu.old, o.mu.young = newListings(), newListings()
@@ -202,9 +205,12 @@ func (o *Overlay) SetCache(c Cache, read func(id object.ID, size int64) writebac
 // Start begins to send what is pending.
 func (o *Overlay) Start() { o.tasks.Go(o.schedule) }
 
-func (o *Overlay) rouse() {
+func (o *Overlay) rouse() { note(o.wake) }
+
+// note tells a channel of one place what may have been told already.
+func note(c chan struct{}) {
 	select {
-	case o.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }

@@ -8,6 +8,9 @@ import (
 // pace is the least time from one look at what is pending to the next.
 const pace = 2 * time.Millisecond
 
+// pause is the part of Quiet that passes at least until what is promised may be sent.
+const pause = 4
+
 // schedule starts operations as they may run, until Close.
 func (o *Overlay) schedule() {
 	timer := time.NewTimer(0)
@@ -18,6 +21,14 @@ func (o *Overlay) schedule() {
 			return
 		case <-o.wake:
 		case <-timer.C:
+		case <-o.fresh:
+			select {
+			case <-o.ctx.Done():
+				return
+			case <-o.wake:
+			case <-timer.C:
+			case <-time.After(o.Quiet / pause):
+			}
 		}
 		timer.Reset(o.startReady())
 		select {
@@ -148,13 +159,17 @@ func (l *look) overLocked(t time.Time) bool {
 }
 
 // quietLocked reports whether a put or copy has waited long enough for what makes it
-// unneeded.
+// unneeded, and, where it costs as much time of the processors as what the application does
+// just now, for the application to pause.
 func (l *look) quietLocked(p *op) bool {
 	quiet := l.o.Quiet
 	if p.kind == opCopy {
-		quiet /= 4
+		quiet /= pause
 	}
 	at := p.changed.Add(quiet)
+	if calm := l.o.mu.promised.Add(l.o.Quiet / pause); p.v.smallLocked() && at.Before(calm) {
+		at = calm
+	}
 	if limit := p.since.Add(10 * l.o.Quiet); limit.Before(at) {
 		at = limit
 	}

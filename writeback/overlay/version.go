@@ -123,6 +123,9 @@ func (v *version) rootLocked() object.ID {
 // namelessLocked reports whether only what a version was copied from tells its metadata.
 func (v *version) namelessLocked() bool { return v.copied && v.info.Meta == nil }
 
+// smallLocked reports whether no bytes of a version lie in a file of their own.
+func (v *version) smallLocked() bool { return v.own == nil || v.own.path == "" }
+
 // localLocked reports whether all bytes of a version are on the disk.
 func (v *version) localLocked() bool { return v.rootLocked() == object.ID{} }
 
