@@ -115,8 +115,14 @@ func Open(o Options, each func(r *Record, head []byte)) (*Journal, error) {
 
 // read reads all segments up to the first damage.
 func (j *Journal) read(numbers []uint64, each func(*Record, []byte)) (*DamageError, error) {
+	end := len(numbers) - 1 // where the log ends; behind that are segments that were made ahead
+	for ; end > 0; end-- {
+		if unused, err := unusedSegment(j.o.Dir, numbers[end]); err != nil || !unused {
+			break
+		}
+	}
 	for i, n := range numbers {
-		last := i == len(numbers)-1
+		last := i >= end
 		s, damaged, err := readSegment(j.o.Dir, n, last, each)
 		if err != nil {
 			return nil, err

@@ -163,6 +163,11 @@ func TestTornTail(t *testing.T) {
 		for _, rest := range [][]byte{nil, make([]byte, int64(len(whole))-cut), bytes.Repeat([]byte{0xff}, 64)}[cut%3:][:1] {
 			to := t.TempDir()
 			check(t, os.WriteFile(filepath.Join(to, filepath.Base(s.path)), append(bytes.Clone(whole[:cut]), rest...), 0o600))
+			if cut%2 == 0 { // the next segment was made ahead, and is not used yet
+				ahead, err := newSegment(to, s.number+1, small)
+				check(t, err)
+				check(t, ahead.file.Close())
+			}
 			j, heads, err := open(t, to)
 			check(t, err)
 			if len(heads) < 5 || len(heads) > 10 {

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -111,8 +112,18 @@ func segmentNumbers(dir string) (numbers []uint64, err error) {
 	return numbers, nil
 }
 
+// unusedSegment reports whether nothing was ever written to a segment: one that was made
+// ahead.
+func unusedSegment(dir string, number uint64) (bool, error) {
+	b, err := os.ReadFile(segmentPath(dir, number))
+	if err != nil || len(b) < segmentHeader || string(b[:8]) != segmentMagic {
+		return false, err
+	}
+	return len(bytes.Trim(b[segmentHeader:], "\x00")) == 0, nil
+}
+
 // readSegment opens a segment and gives each record in it to each, in order. last says
-// that no segment follows. damaged is where a record that was synced can't be read, 0: all
+// that no segment that was written to follows. damaged is where a record that was synced can't be read, 0: all
 // can.
 func readSegment(dir string, number uint64, last bool, each func(*Record, []byte)) (s *segment, damaged int64, err error) {
 	s = &segment{number: number, path: segmentPath(dir, number), live: map[*Record]struct{}{}}
