@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -24,6 +25,11 @@ const prompt = 10 * time.Second
 
 func TestSignalsUnmountAndExitZero(t *testing.T) {
 	semantics.Claim(t, "ctrl-C, SIGTERM and SIGHUP upload what open files hold, unmount and exit with 0.")
+	// A test that was started with nohup would hand down that SIGHUP is ignored. What it
+	// takes itself, its children get the default of.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, unix.SIGHUP)
+	t.Cleanup(func() { signal.Stop(hup) })
 	for _, s := range []syscall.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP} {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()

@@ -2,6 +2,7 @@ package servers
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 var pool = NewPool()
@@ -96,6 +98,20 @@ func TestServersDieWithAKilledTest(t *testing.T) {
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the data is still there: %v", err)
+	}
+}
+
+// TestServerOfATestThatIsGone begins with a standard input that has ended.
+func TestServerOfATestThatIsGone(t *testing.T) {
+	for range 20 {
+		dir := t.TempDir() + "/data"
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, "bash", "-c", superviseScript, "supervise", dir, "tail", "-f", "/dev/null")
+		cmd.WaitDelay = time.Second
+		if err := cmd.Run(); ctx.Err() != nil {
+			t.Fatalf("it runs on: %v", err)
+		}
 	}
 }
 

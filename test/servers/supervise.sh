@@ -5,13 +5,19 @@ dir=$1
 shift
 trap '' INT HUP
 exec 3<&0
-cat <&3 >/dev/null &
-watcher=$!
 "$@" </dev/null 3<&- &
 server=$!
 trap 'kill -KILL "$server"' TERM
 trap '' PIPE # the shell tells of kills on a stderr that may be gone with the test
-wait -n
-kill -KILL "$server" "$watcher" 2>/dev/null
+(
+	while read -r -u 3; do :; done
+	kill -KILL "$server"
+) >/dev/null 2>&1 &
+watcher=$!
+# The server is waited for by its number: "wait -n" does not return for what has ended
+# before it. TERM interrupts the first wait.
+wait "$server"
+wait "$server"
+kill -KILL "$watcher" 2>/dev/null
 wait
 rm -rf -- "$dir"
