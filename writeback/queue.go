@@ -168,6 +168,8 @@ type Queue struct {
 		closing    bool // no new files and tickets
 		stopped    bool // no new goroutines
 		staged     map[*Staged]struct{}
+		spare      []spareFile
+		spareEnd   *time.Timer // nil: there never were any
 		multiparts map[*multipart]struct{}
 	}
 }
@@ -218,6 +220,8 @@ func (q *Queue) recordDir() string { return filepath.Join(q.Dir, "uploads") }
 func (q *Queue) newName() string {
 	return fmt.Sprintf("%s-%d", q.instance, q.sequence.Add(1))
 }
+
+func (q *Queue) newPath() string { return filepath.Join(q.stagedDir(), q.newName()) }
 
 // requestTimeout bounds one request that moves n bytes. The Uploader has deadlines that
 // are much nearer; this one ends what slipped through them.
@@ -329,6 +333,7 @@ func (q *Queue) Close(ctx context.Context) error {
 	}
 	err := q.waitTasks(ctx)
 	q.cancel()
+	q.dropSpare()
 	if e := q.lock.Close(); e != nil && err == nil {
 		err = localError("unlock", "", e)
 	}

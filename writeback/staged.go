@@ -3,7 +3,6 @@ package writeback
 import (
 	"context"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -32,6 +31,7 @@ type Staged struct {
 	q    *Queue
 	path string
 	file *os.File
+	mine bool    // nobody else has ever had the file open
 	uses *shared // of file; closing it gives the budget back, as fate says
 	gate gate    // held by whoever changes the content, and by a running upload
 
@@ -128,12 +128,11 @@ func (q *Queue) stage(base *baseUse, size int64) (*Staged, error) {
 		return nil, object.Errorf(object.KindTooLarge, "stage", "", "%d bytes are over the limit of %d",
 			size, q.layout.capacity())
 	}
-	path := filepath.Join(q.stagedDir(), q.newName())
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	path, file, err := q.newFile()
 	if err != nil {
 		return nil, localError("stage", "", err)
 	}
-	s := &Staged{q: q, path: path, file: file, gate: newGate()}
+	s := &Staged{q: q, path: path, file: file, mine: true, gate: newGate()}
 	s.uses = newShared(s.closeFile)
 	s.mu.since = q.Clock()
 	s.mu.size = size
@@ -311,11 +310,6 @@ func (s *Staged) finish(f fate) bool {
 	if base != nil {
 		base.drop()
 	}
-	if f == fateDeleted {
-		if err := os.Remove(s.path); err != nil {
-			s.q.Log.Warn("cannot delete a staged file", "file", s.path, "err", err)
-		}
-	}
 	s.uses.drop()
 	s.q.unregister(s)
 	return true
@@ -335,12 +329,18 @@ func (s *Staged) takeAll(f fate) (*baseUse, *multipart, []*Ticket, bool) {
 
 // closeFile runs when the last user of the file is gone.
 func (s *Staged) closeFile() {
-	if err := s.file.Close(); err != nil {
-		s.q.Log.Warn("cannot close a staged file", "file", s.path, "err", err)
-	}
 	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.mu.fate != fateAdopted {
-		s.q.Disk.Release(s.mu.reserved)
+	fate, reserved, alone := s.mu.fate, s.mu.reserved, s.mine && !s.mu.given
+	s.mu.RUnlock()
+	if fate != fateDeleted || !alone || !s.q.leaveSpare(spareFile{s.path, s.file}) {
+		if fate == fateDeleted {
+			s.q.remove(s.path)
+		}
+		if err := s.file.Close(); err != nil {
+			s.q.Log.Warn("cannot close a staged file", "file", s.path, "err", err)
+		}
+	}
+	if fate != fateAdopted {
+		s.q.Disk.Release(reserved)
 	}
 }

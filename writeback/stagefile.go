@@ -2,7 +2,6 @@ package writeback
 
 import (
 	"os"
-	"path/filepath"
 
 	"github.com/s3mount/s3mount/object"
 )
@@ -17,7 +16,7 @@ func (q *Queue) StageFile(id object.ID, size int64, take func(path string) (rese
 		return nil, object.Errorf(object.KindTooLarge, "stage", "", "%d bytes are not from 1 to %d",
 			size, q.layout.capacity())
 	}
-	path := filepath.Join(q.stagedDir(), q.newName())
+	path := q.newPath()
 	reserved, err := take(path)
 	if err != nil {
 		return nil, err

@@ -143,7 +143,11 @@ func surveyFolder(path string) (cachedBucket, error) {
 	if err != nil {
 		return b, err
 	}
-	b.Waiting = len(staged)
+	for _, path := range staged {
+		if st, err := os.Stat(path); err == nil && st.Size() > 0 { // else it is kept to be used
+			b.Waiting++
+		}
+	}
 	if n, ok := leftIn(path); ok {
 		b.Waiting += n
 	}
