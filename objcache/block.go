@@ -1,6 +1,7 @@
 package objcache
 
 import (
+	"hash/crc32"
 	"math"
 	"math/bits"
 	"sync/atomic"
@@ -36,6 +37,11 @@ type block struct {
 	v     *version
 	index int64
 	buf   []byte
+
+	// crc is the checksum of all of buf, if it came at once: the sum of bytes costs little
+	// while they are still in the processor's cache.
+	crc    uint32
+	hasCRC bool
 
 	valid  uint64   // the units that hold the object's bytes
 	coming uint64   // the units that loads under way are to fill; none of valid
@@ -82,6 +88,14 @@ func (c *Cache) run(b *block, units uint64, lo int) int {
 	first := lo / int(c.unit)
 	n := bits.TrailingZeros64(^(units >> first))
 	return max(min((first+n)*int(c.unit), len(b.buf))-lo, 0)
+}
+
+// summed returns the content of a whole block.
+func (b *block) summed() summed {
+	if b.hasCRC {
+		return summed{b.buf, b.crc}
+	}
+	return summed{b.buf, crc32.Checksum(b.buf, castagnoli)}
 }
 
 // whole reports whether all of b is valid.

@@ -3,6 +3,7 @@ package objcache
 import (
 	"context"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"time"
 
@@ -169,8 +170,16 @@ func (c *Cache) fetch(l *load, pieces []*piece) error {
 		l.info = b.Info()
 	}
 	for i, p := range pieces {
-		if err := readFull(body, p.b.buf[p.lo:p.hi], i == len(pieces)-1); err != nil {
+		var in io.Reader = body
+		sum := summing{r: body}
+		if c.takesAll(p) && l.v.onDisk.Load() {
+			in = &sum
+		}
+		if err := readFull(in, p.b.buf[p.lo:p.hi], i == len(pieces)-1); err != nil {
 			return fmt.Errorf("block %d: %w", p.b.index, err)
+		}
+		if in == &sum {
+			p.b.crc, p.b.hasCRC = sum.crc, true // nobody else has the block before it is settled
 		}
 		if i == len(pieces)-1 {
 			c.learn(answered.Sub(began), time.Since(answered), r.Len)
@@ -180,6 +189,18 @@ func (c *Cache) fetch(l *load, pieces []*piece) error {
 		}
 	}
 	return nil
+}
+
+// summing sums what is read from r.
+type summing struct {
+	r   io.Reader
+	crc uint32
+}
+
+func (s *summing) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	s.crc = crc32.Update(s.crc, castagnoli, p[:n])
+	return n, err
 }
 
 // rangeOf makes the pieces what is wanted of them, and returns the bytes they span.

@@ -197,9 +197,15 @@ func (d *diskCache) credit(e *entry, n int64) {
 	}
 }
 
+// summed is the content of a block with its checksum.
+type summed struct {
+	bytes []byte
+	crc   uint32
+}
+
 // write stores adjacent blocks from index on, those that are not there yet, as far as the
 // budget has room.
-func (s *session) write(index int64, run [][]byte) error {
+func (s *session) write(index int64, run []summed) error {
 	s.e.io.Lock()
 	defer s.e.io.Unlock()
 	if s.index == nil || !s.alive() || s.trusted() {
@@ -222,7 +228,7 @@ func (s *session) write(index int64, run [][]byte) error {
 }
 
 // writeRun is write for blocks that are not there.
-func (s *session) writeRun(index int64, run [][]byte) error {
+func (s *session) writeRun(index int64, run []summed) error {
 	cost := costOf(run)
 	for !s.d.reserve(cost, s.e) {
 		if run = run[:len(run)-1]; len(run) == 0 {
@@ -246,22 +252,26 @@ func (s *session) writeRun(index int64, run [][]byte) error {
 	return nil
 }
 
-func (s *session) writeReserved(index int64, run [][]byte) error {
-	if err := s.d.pwrite(s.data, index*s.d.blockSize, run...); err != nil {
+func (s *session) writeReserved(index int64, run []summed) error {
+	bufs := make([][]byte, len(run))
+	for i, p := range run {
+		bufs[i] = p.bytes
+	}
+	if err := s.d.pwrite(s.data, index*s.d.blockSize, bufs...); err != nil {
 		return err
 	}
 	records := make([]byte, 0, recordSize*len(run))
 	for i, p := range run {
-		r := makeRecord(index+int64(i), crc32.Checksum(p, castagnoli))
+		r := makeRecord(index+int64(i), p.crc)
 		records = append(records, r[:]...)
 	}
 	return s.d.pwrite(s.index, recordOffset(index), records)
 }
 
 // costOf returns what blocks cost of the disk budget.
-func costOf(run [][]byte) (cost int64) {
+func costOf(run []summed) (cost int64) {
 	for _, p := range run {
-		cost += pages(int64(len(p)))
+		cost += pages(int64(len(p.bytes)))
 	}
 	return cost
 }

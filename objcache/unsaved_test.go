@@ -1,6 +1,7 @@
 package objcache
 
 import (
+	"hash/crc32"
 	"os"
 	"sync/atomic"
 	"testing"
@@ -103,11 +104,12 @@ func TestRunsAreWrittenInPart(t *testing.T) {
 		t.Fatal(e, err)
 	}
 	defer e.close()
-	run := func(from, to int) (bufs [][]byte) {
+	run := func(from, to int) (all []summed) {
 		for i := from; i < to; i++ {
-			bufs = append(bufs, data[i*testBlock:(i+1)*testBlock])
+			p := data[i*testBlock : (i+1)*testBlock]
+			all = append(all, summed{p, crc32.Checksum(p, castagnoli)})
 		}
-		return bufs
+		return all
 	}
 	for _, part := range [][2]int{{1, 2}, {4, 6}, {0, 10}} {
 		if err := e.write(int64(part[0]), run(part[0], part[1])); err != nil {

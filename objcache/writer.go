@@ -125,11 +125,11 @@ func (w *writer) storeSome() bool {
 	if w.last == nil {
 		return true
 	}
-	bufs := make([][]byte, len(run))
+	contents := make([]summed, len(run))
 	for i, b := range run {
-		bufs[i] = b.buf
+		contents[i] = b.summed()
 	}
-	if err := w.last.write(run[0].index, bufs); err != nil {
+	if err := w.last.write(run[0].index, contents); err != nil {
 		w.failed(err)
 	}
 	return true
