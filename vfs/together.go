@@ -15,20 +15,6 @@ func (fs *FS) loadTogether(ctx context.Context, p *Inode) error {
 	return fs.listOnce(ctx, p.flight(), fs.keyOf(p), func() error { return fs.loadListing(fs.ctx, p) })
 }
 
-// Warm asks for the root's listing before anybody needs it, and returns at once: whoever
-// mounts a bucket is about to look for a name in it. A failure comes again with the first
-// operation, which then asks itself.
-func (fs *FS) Warm() {
-	if fs.o.DirCacheTime <= 0 {
-		return
-	}
-	fs.wg.Go(func() {
-		if err := fs.loadTogether(fs.ctx, fs.root); err != nil {
-			fs.log.Debug("the root's listing could not be had ahead", "err", err)
-		}
-	})
-}
-
 // listTogether is listFrom, once for all whose name the same page shows.
 func (fs *FS) listTogether(ctx context.Context, p *Inode, name string) (f found, ok bool, err error) {
 	mine := false

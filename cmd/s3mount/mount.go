@@ -176,7 +176,6 @@ func (g *globals) start(ctx context.Context, bucket *s3remote.Bucket, name, dir 
 	if err := l.folder.describe(folderOwner{Remote: name, Dir: l.dir}); err != nil {
 		log.Warn("s3mount cache will not know what this mount's folder is for", "dir", l.folder.path, "err", err)
 	}
-	l.fs.Warm()
 	if l.server, err = fusefs.Mount(l.dir, l.fuseOptions(name, o)); err != nil {
 		err = errors.Join(err, l.close(ctx))
 		l.session.close(nil)
