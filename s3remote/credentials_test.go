@@ -21,7 +21,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/s3mount/s3mount/internal/secret"
@@ -336,7 +335,7 @@ func TestSourceOutOfReachIsAskedAgain(t *testing.T) {
 			{status(403), false}, {status(400), false}, {errors.New("the sign-on has expired"), false},
 		} {
 			s, b := serve(t, nil, func(w http.ResponseWriter, _ *request) { put(w, "e") })
-			b.client.s3 = s3.New(b.client.options(namedCredentials{&flaky{fails: 5, err: c.err}}))
+			b.client.keys = namedCredentials{&flaky{fails: 5, err: c.err}}
 			_, err := b.Put(t.Context(), "k", section("data"), object.PutOptions{})
 			if c.works && (err != nil || s.count() != 1) {
 				t.Errorf("%v: %v", c.err, err)

@@ -2,6 +2,7 @@ package s3remote
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/s3mount/s3mount/internal/secret"
+	"github.com/s3mount/s3mount/object"
 )
 
 // catcher keeps a request instead of sending it.
@@ -120,6 +122,74 @@ func TestDirectRequestsAreTheSDKs(t *testing.T) {
 	}
 }
 
+// TestDirectPutIsTheSDKs compares the requests that store whole objects.
+func TestDirectPutIsTheSDKs(t *testing.T) {
+	for name, change := range map[string]func(*Config){
+		"plain":        func(*Config) {},
+		"AWS":          func(c *Config) { c.Provider, c.Endpoint = "AWS", "" },
+		"no signature": func(c *Config) { c.AccessKeyID, c.SecretAccessKey = "", secret.New("") },
+		"payer":        func(c *Config) { c.RequesterPays = true },
+		"all headers": func(c *Config) {
+			c.ACL, c.StorageClass, c.ServerSideEncryption, c.SSEKMSKeyID = "private", "STANDARD_IA", "aws:kms", "some-key"
+		},
+		"customer's key": func(c *Config) {
+			c.SSECustomerAlgorithm, c.SSECustomerKey = "AES256", secret.New("01234567890123456789012345678901")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := Config{Provider: "Minio", Endpoint: "http://s3.test", AccessKeyID: "id", SecretAccessKey: secret.New("key")}
+			change(&cfg)
+			client, err := New(t.Context(), cfg)
+			ok(t, err)
+			b, err := client.Bucket("bkt", "pre fix/")
+			ok(t, err)
+			for _, key := range []string{"k", "a//b c", "ü\xff", "a/"} {
+				for _, data := range []string{"", "what is stored"} {
+					for _, c := range []object.Condition{{}, {IfAbsent: true}, {IfMatch: "e"}} {
+						comparePut(t, b, key, data, c)
+					}
+				}
+			}
+		})
+	}
+}
+
+func comparePut(t *testing.T, b *Bucket, key, data string, c object.Condition) {
+	t.Helper()
+	input := func() *s3.PutObjectInput {
+		in := b.putInput(key, map[string]string{"mtime": "1.5", "a.b": "=?utf-8?b?w7w=?=", "empty": ""}, "text/plain")
+		if c.IfAbsent {
+			in.IfNoneMatch = aws.String("*")
+		}
+		if c.IfMatch != "" {
+			in.IfMatch = quoted(c.IfMatch)
+			in.ContentMD5 = aws.String("1B2M2Y8AsgTpgAmY7PhCfg==")
+		}
+		return in
+	}
+	body := io.NewSectionReader(strings.NewReader(data), 0, int64(len(data)))
+	var caught catcher
+	in := input()
+	in.Body, in.ContentLength = newSendBody(body), aws.Int64(body.Size())
+	_, err := b.client.s3.PutObject(t.Context(), in, b.inRegion, func(o *s3.Options) { o.HTTPClient = &caught })
+	if caught.req == nil {
+		t.Fatal(err)
+	}
+	got, err := b.putRequest(t.Context(), input(), newSendBody(body))
+	ok(t, err)
+	compareRequests(t, got, caught.req)
+	if got.ContentLength != caught.req.ContentLength || (got.Body == nil) != (caught.req.Body == nil) {
+		t.Errorf("%q: %d bytes and body %v, the SDK's %d and %v", data, got.ContentLength, got.Body, caught.req.ContentLength, caught.req.Body)
+	}
+	if got.Body != nil {
+		sent, err := io.ReadAll(got.Body)
+		ok(t, err)
+		if string(sent) != data {
+			t.Errorf("sent %q", sent)
+		}
+	}
+}
+
 func compareDirect(t *testing.T, b *Bucket, method, key string, headers map[string]string) {
 	t.Helper()
 	h := http.Header{}
@@ -130,6 +200,12 @@ func compareDirect(t *testing.T, b *Bucket, method, key string, headers map[stri
 	want := bySDK(t, b, method, key, h)
 	got, err := b.request(t.Context(), method, op, key, h)
 	ok(t, err)
+	compareRequests(t, got, want)
+}
+
+func compareRequests(t *testing.T, got, want *http.Request) {
+	t.Helper()
+	method, key := want.Method, want.URL.Path
 	wantLine, wantHeader := plainRequest(want)
 	gotLine, gotHeader := plainRequest(got)
 	if gotLine != wantLine {
