@@ -65,7 +65,7 @@ func TestRegressionAnEditFetchesItsPartsOnly(t *testing.T) {
 	if got, most := w.m.sent(), int64(3*(parts.MinSize+8<<10)); got < 3*(parts.MinSize-64) || got > most {
 		t.Errorf("%d bytes were fetched, at most %d are needed", got, most)
 	}
-	if got := w.m.requests("Get"); got > 9 {
+	if got := w.m.requests("Get"); got > 12 { // a part is 3, and one more where two reads meet
 		t.Errorf("%d GETs", got)
 	}
 }
