@@ -146,7 +146,7 @@ func (b *bucket) Head(_ context.Context, key string) (object.Info, error) {
 	return o.info, nil
 }
 
-func (b *bucket) Copy(_ context.Context, src object.ID, dst string, _ object.CopyOptions) (object.Info, error) {
+func (b *bucket) Copy(_ context.Context, src object.ID, dst string, o object.CopyOptions) (object.Info, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	mayLand, err := b.stepLocked()
@@ -159,6 +159,9 @@ func (b *bucket) Copy(_ context.Context, src object.ID, dst string, _ object.Cop
 	}
 	if !mayLand || err != nil && b.rnd.IntN(2) == 0 {
 		return object.Info{}, err
+	}
+	if to, there := b.objects[dst]; there && o.IfAbsent || o.IfMatch != "" && (!there || to.info.ETag != o.IfMatch) {
+		return object.Info{}, cmp.Or(err, error(object.Errorf(object.KindExists, "CopyObject", dst, "")))
 	}
 	return b.putLocked(dst, from.body, from.info.Meta, false), err
 }

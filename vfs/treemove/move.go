@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -34,6 +35,8 @@ type Options struct {
 	// Dir is the folder of the records, made when needed; empty: none are written, and a
 	// move that the process does not survive stays as it is.
 	Dir string
+	// Sync, if set, makes durable what Store was told, where that is so only later.
+	Sync func(ctx context.Context) error
 	// Parallel bounds the copies at a time; default 64.
 	Parallel int
 	// Keep bounds the keys of one move that are held in memory; default 10,000. Of more,
@@ -80,13 +83,16 @@ type Move struct {
 	m        *Mover
 	rec      record
 	from, to string
+	absent   bool // nothing may be under the new keys
+	lenient  bool // what is under one of them stays, and so does the old key
 
 	first *object.Page // of the old prefix, if it was listed ahead
 
-	mu     sync.Mutex // guards what follows while copies run
-	keys   keyList    // the old keys that were found
-	copied keyList    // the new ones that stand, or may stand after a failure
-	failed error      // the first failure: no more copies begin
+	mu     sync.Mutex      // guards what follows while copies run
+	keys   keyList         // the old keys that were found
+	copied keyList         // the new ones that stand, or may stand after a failure
+	left   map[string]bool // old keys that stay, since something else is under the new one
+	failed error           // the first failure: no more copies begin
 }
 
 // keyList is keys up to a number of them. The rest is known by listing only.
@@ -103,8 +109,13 @@ func (l *keyList) add(key string, most int) {
 	l.keys = append(l.keys, key)
 }
 
-// Begin makes a move. Both prefixes end in "/", and neither is inside the other. Nothing is
-// under the new one but perhaps its marker, see KeepMarker. It sends no request.
+func (l *keyList) remove(key string) {
+	l.keys = slices.DeleteFunc(l.keys, func(k string) bool { return k == key })
+}
+
+// Begin makes a move. Both prefixes end in "/", or both are the keys of one object, and
+// neither is inside the other. Nothing is under the new one but perhaps its marker, see
+// KeepMarker. It sends no request.
 func (m *Mover) Begin(from, to string) *Move {
 	return &Move{m: m, from: from, to: to, rec: record{From: []byte(from), To: []byte(to), Phase: copying}}
 }
@@ -115,7 +126,7 @@ func (v *Move) KeepMarker() { v.rec.Marker = true }
 // Look lists the first page of what is to be moved, for Copy to begin with: while the caller
 // looks at something else.
 func (v *Move) Look(ctx context.Context) error {
-	page, err := v.m.o.Store.List(ctx, object.Query{Prefix: v.from})
+	page, err := v.m.list(ctx, object.Query{Prefix: v.from})
 	if err == nil {
 		v.first = &page
 	}
@@ -135,17 +146,25 @@ func (v *Move) Copy(ctx context.Context) error {
 	if err := v.record(); err != nil {
 		return err
 	}
-	err := v.copyAll(ctx)
+	err := v.decide(ctx)
 	if err == nil {
-		decided := v.rec
-		decided.Phase = deleting
-		if err = v.m.write(&decided); err == nil {
-			v.rec = decided
-			return nil
-		}
-		err = v.recordError(err)
+		return nil
 	}
 	return errors.Join(err, v.undo(context.WithoutCancel(ctx)))
+}
+
+// decide copies every object, and notes that all copies stand.
+func (v *Move) decide(ctx context.Context) error {
+	if err := v.copyAll(ctx); err != nil {
+		return err
+	}
+	decided := v.rec
+	decided.Phase = deleting
+	if err := v.m.write(&decided); err != nil {
+		return v.recordError(err)
+	}
+	v.rec = decided
+	return nil
 }
 
 // record notes the move on disk before anything is done.
@@ -183,7 +202,7 @@ func (v *Move) copyAll(ctx context.Context) error {
 	g.SetLimit(v.m.o.Parallel)
 	for q := (object.Query{Prefix: v.from}); v.failure() == nil; {
 		if v.first == nil {
-			page, err := v.m.o.Store.List(ctx, q)
+			page, err := v.m.list(ctx, q)
 			if err != nil {
 				v.fail(err)
 				break
@@ -232,14 +251,49 @@ func (v *Move) copy(ctx context.Context, info object.Info) {
 	if !v.begin(dst) {
 		return
 	}
-	copied, err := v.m.o.Store.Copy(ctx, info.ID(), dst, object.CopyOptions{Size: info.Size})
+	copied, err := v.m.o.Store.Copy(ctx, info.ID(), dst, object.CopyOptions{Size: info.Size, IfAbsent: v.absent})
+	if v.absent && object.Is(err, object.KindExists) {
+		copied, err = v.taken(ctx, info, dst, err)
+	}
 	if err != nil {
 		v.fail(err)
 		return
 	}
-	if v.Copied != nil {
+	if v.Copied != nil && copied.ETag != "" {
 		v.Copied(info, copied)
 	}
+}
+
+// taken is for a copy that was refused because something is under its key. In a move that
+// goes on all the same that may be the copy itself, made by an earlier try; else it stays,
+// and so does the old key: the zero Info.
+func (v *Move) taken(ctx context.Context, info object.Info, dst string, cause error) (object.Info, error) {
+	if !v.lenient {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.copied.remove(dst)
+		return object.Info{}, cause
+	}
+	found, err := v.m.o.Store.Head(ctx, dst)
+	if err != nil {
+		return object.Info{}, err
+	}
+	same := found.Size == info.Size && found.ETag == info.ETag
+	if !same && found.Size == info.Size {
+		_, same, err = v.m.alike(ctx, found, info)
+	}
+	if same || err != nil {
+		return found, err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.left == nil {
+		v.left = map[string]bool{}
+	}
+	if len(v.left) < v.m.o.Keep {
+		v.left[info.Key] = true
+	}
+	return object.Info{}, nil
 }
 
 // begin notes a copy that is about to be made, unless one has failed.
@@ -255,10 +309,7 @@ func (v *Move) begin(dst string) bool {
 
 // undo deletes the copies of a move that failed. What it can't delete stays noted.
 func (v *Move) undo(ctx context.Context) error {
-	err := v.m.o.Store.DeleteMany(ctx, v.copied.keys)
-	if v.copied.more {
-		err = v.m.rollBack(ctx, &v.rec)
-	}
+	err := v.uncopy(ctx)
 	if err == nil {
 		return v.m.remove(&v.rec)
 	}
@@ -266,24 +317,34 @@ func (v *Move) undo(ctx context.Context) error {
 	return object.Errorf(object.KindOf(err), "rename", v.to, "not all copies could be removed again%s: %w", v.later(), err)
 }
 
+func (v *Move) uncopy(ctx context.Context) error {
+	if v.copied.more {
+		return v.m.rollBack(ctx, &v.rec)
+	}
+	return v.m.o.Store.DeleteMany(ctx, v.copied.keys)
+}
+
 // Delete deletes the old keys. On an error all is under the new prefix, and some also under
 // the old one, until Recover goes on with it.
 func (v *Move) Delete(ctx context.Context) error {
-	ctx = context.WithoutCancel(ctx)
-	err := v.m.moveMarker(ctx, &v.rec)
-	switch {
-	case err != nil:
-	case v.keys.more:
-		err = v.m.finish(ctx, &v.rec)
-	default:
-		err = v.m.o.Store.DeleteMany(ctx, v.keys.keys)
-	}
+	err := v.deleteOld(context.WithoutCancel(ctx))
 	if err == nil {
 		return v.m.remove(&v.rec)
 	}
 	v.giveUp()
 	return object.Errorf(object.KindOf(err), "rename", v.from,
 		"all of it is under %q now, but the old names could not all be deleted%s: %w", v.to, v.later(), err)
+}
+
+func (v *Move) deleteOld(ctx context.Context) error {
+	if err := v.m.moveMarker(ctx, &v.rec); err != nil {
+		return err
+	}
+	if v.keys.more {
+		return v.m.finish(ctx, &v.rec)
+	}
+	old := slices.DeleteFunc(slices.Clone(v.keys.keys), func(key string) bool { return v.left[key] })
+	return v.m.o.Store.DeleteMany(ctx, old)
 }
 
 // giveUp notes that what comes to be under the new prefix from now on is not the move's.

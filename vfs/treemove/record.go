@@ -1,6 +1,7 @@
 package treemove
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -35,8 +36,20 @@ type record struct {
 	// Ended is when a process gave the move up and lived on: what is younger is not the
 	// move's. Zero: it did not.
 	Ended time.Time `json:"ended,omitzero"`
+	// Then are the moves that follow, see Chain.
+	Then []step `json:"then,omitempty"`
+	// Forward: the move is finished in either phase.
+	Forward bool `json:"forward,omitempty"`
+	// Swap: From and To are two objects that change places, see Mover.Swap.
+	Swap *swap `json:"swap,omitempty"`
 
 	Sum string `json:"sum"` // of the rest
+}
+
+// step is a move that follows another one.
+type step struct {
+	From []byte `json:"from"`
+	To   []byte `json:"to"`
 }
 
 const recordSuffix = ".json"
@@ -59,6 +72,9 @@ func (m *Mover) write(r *record) (err error) {
 	if r.path == "" {
 		return nil
 	}
+	if err := m.sync(); err != nil {
+		return err
+	}
 	if err := m.step("write record"); err != nil {
 		return err
 	}
@@ -78,6 +94,9 @@ func (m *Mover) remove(r *record) error {
 	if r.path == "" {
 		return nil
 	}
+	if err := m.sync(); err != nil {
+		return err
+	}
 	if err := m.step("remove record"); err != nil {
 		return err
 	}
@@ -85,6 +104,14 @@ func (m *Mover) remove(r *record) error {
 		return err
 	}
 	return nil
+}
+
+// sync makes durable what the store was told before a record says that it was.
+func (m *Mover) sync() error {
+	if m.o.Sync == nil {
+		return nil
+	}
+	return m.o.Sync(context.Background())
 }
 
 func readRecord(path string) (*record, error) {

@@ -44,6 +44,16 @@ func (m *Mover) Recover(ctx context.Context) error {
 func (m *Mover) recover(ctx context.Context, r *record) error {
 	from, to := string(r.From), string(r.To)
 	var err error
+	switch {
+	case r.Swap != nil:
+		return m.recoverSwap(ctx, r)
+	case r.Forward || len(r.Then) > 0 && r.Phase == deleting:
+		m.o.Log.Info("an exchange of folders that was interrupted goes on", "op", "rename", "from", from, "to", to, "then", len(r.Then))
+		if err := m.forward(ctx, r); err != nil {
+			return fmt.Errorf("the interrupted exchange, at the move of %q to %q: %w", from, to, err)
+		}
+		return nil
+	}
 	if r.Phase == copying {
 		m.o.Log.Info("a folder's rename that was interrupted is undone", "op", "rename", "from", from, "to", to)
 		err = m.rollBack(ctx, r)
@@ -112,7 +122,7 @@ func (m *Mover) alike(ctx context.Context, a, b object.Info) (meta object.Meta, 
 		if err != nil {
 			return nil, false, err
 		}
-		if head.ETag != info.ETag {
+		if head.ETag != info.ETag && !info.ID().Local() { // a local one may stand in the store by now
 			return nil, false, nil // changed just now
 		}
 		if sum, ok := head.MD5(); ok {
@@ -124,6 +134,28 @@ func (m *Mover) alike(ctx context.Context, a, b object.Info) (meta object.Meta, 
 		return nil, false, nil
 	}
 	return heads[0].Meta, maps.Equal(heads[0].Meta, heads[1].Meta) && heads[0].ContentType == heads[1].ContentType, nil
+}
+
+// list lists a prefix, or one object where it is the key of that.
+func (m *Mover) list(ctx context.Context, q object.Query) (object.Page, error) {
+	if strings.HasSuffix(q.Prefix, "/") {
+		return m.o.Store.List(ctx, q)
+	}
+	info, err := m.head(ctx, q.Prefix)
+	if err != nil || info.Key == "" {
+		return object.Page{}, err
+	}
+	return object.Page{Objects: []object.Info{info}}, nil
+}
+
+// head is the Store's, or the zero Info where nothing is under the key.
+func (m *Mover) head(ctx context.Context, key string) (object.Info, error) {
+	info, err := m.o.Store.Head(ctx, key)
+	if object.Is(err, object.KindNotFound) {
+		return object.Info{}, nil
+	}
+	info.Key = key
+	return info, err
 }
 
 // moveMarker moves the folder's own marker over the one that the new prefix had.
@@ -144,10 +176,10 @@ func (m *Mover) moveMarker(ctx context.Context, r *record) error {
 // deleteTwins deletes the objects under one prefix of which may agrees, given their twins
 // under the other. What has no twin stays.
 func (m *Mover) deleteTwins(ctx context.Context, prefix, other string, may func(ctx context.Context, info, twin object.Info) (bool, error)) error {
-	twins := &cursor{store: m.o.Store, q: object.Query{Prefix: other}}
+	twins := &cursor{list: m.list, q: object.Query{Prefix: other}}
 	stayed := 0
 	for q := (object.Query{Prefix: prefix}); ; {
-		page, err := m.o.Store.List(ctx, q)
+		page, err := m.list(ctx, q)
 		if err != nil {
 			return err
 		}
@@ -198,10 +230,10 @@ func (m *Mover) deletable(ctx context.Context, objects []object.Info, prefix str
 
 // cursor goes through a listing in the order of its keys.
 type cursor struct {
-	store Store
-	q     object.Query
-	page  []object.Info
-	last  bool // there is no page behind this one
+	list func(context.Context, object.Query) (object.Page, error)
+	q    object.Query
+	page []object.Info
+	last bool // there is no page behind this one
 }
 
 // seek goes on to a key, and returns its object; one without a key: it is not there.
@@ -216,7 +248,7 @@ func (c *cursor) seek(ctx context.Context, key string) (object.Info, error) {
 		if len(c.page) > 0 || c.last {
 			return object.Info{}, nil
 		}
-		p, err := c.store.List(ctx, c.q)
+		p, err := c.list(ctx, c.q)
 		if err != nil {
 			return object.Info{}, err
 		}

@@ -161,7 +161,7 @@ func (o *Overlay) promise(p *op, under object.ID, c object.Condition, data []byt
 		}
 		return nil, localError(opNames[p.kind], p.key, err)
 	}
-	v.rec = rec
+	v.rec = &shared{rec: rec, uses: 1}
 	if data != nil {
 		v.own.rec = rec
 	}
@@ -176,6 +176,9 @@ func (o *Overlay) restOnLocked(v *version, under object.ID) error {
 		return nil
 	}
 	if b := o.mu.versions[under.ETag]; b != nil {
+		if v.copied {
+			b = b.originalLocked()
+		}
 		b.refs++
 		v.base, v.baseID = b, object.ID{}
 		v.depth = b.depth + 1
@@ -187,6 +190,15 @@ func (o *Overlay) restOnLocked(v *version, under object.ID) error {
 	}
 	v.baseID = info.ID()
 	return nil
+}
+
+// originalLocked is the version whose copies of copies v is, as long as all of it is local: a
+// name that changes again and again must not keep one version more each time.
+func (v *version) originalLocked() *version {
+	for v.copied && v.base != nil && !v.stands && v.info.Meta != nil && v.localLocked() && v.base.info.Size == v.info.Size {
+		v = v.base
+	}
+	return v
 }
 
 // conditionLocked checks a condition against what is pending, and makes of it one for the
@@ -227,12 +239,12 @@ func (o *Overlay) Copy(ctx context.Context, src object.ID, dst string, c object.
 	if err := o.admit(ctx, dst, 1); err != nil {
 		return object.Info{}, err
 	}
-	p := &op{kind: opCopy, key: dst, since: o.Clock()}
-	v := &version{baseEnd: c.Size, copied: true}
-	p.v = v
-	v.info = object.Info{Key: dst, Size: c.Size, LastModified: p.since, Meta: c.Meta, ContentType: c.ContentType}
+	p := o.copying(dst, c)
+	v := p.v
 	if c.Meta == nil {
-		o.describe(v, src)
+		o.mu.Lock()
+		o.describeLocked(v, src)
+		o.mu.Unlock()
 	}
 	rec, err := o.promise(p, src, object.Condition{IfAbsent: c.IfAbsent}, nil, nil)
 	if err != nil {
@@ -245,10 +257,15 @@ func (o *Overlay) Copy(ctx context.Context, src object.ID, dst string, c object.
 	return v.info, localError("copy", dst, o.log.Sync(rec))
 }
 
-// describe gives a copy the metadata of its source, where that is pending.
-func (o *Overlay) describe(v *version, src object.ID) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
+// copying is a copy that is to be promised.
+func (o *Overlay) copying(dst string, c object.CopyOptions) *op {
+	now := o.Clock()
+	info := object.Info{Key: dst, Size: c.Size, LastModified: now, Meta: c.Meta, ContentType: c.ContentType}
+	return &op{kind: opCopy, key: dst, since: now, v: &version{info: info, baseEnd: c.Size, copied: true}}
+}
+
+// describeLocked gives a copy the metadata of its source, where that is pending.
+func (o *Overlay) describeLocked(v *version, src object.ID) {
 	if b := o.mu.versions[src.ETag]; b != nil {
 		v.info.Meta, v.info.ContentType = b.info.Meta, b.info.ContentType
 	}
@@ -296,24 +313,29 @@ func (o *Overlay) deleteSome(ctx context.Context, keys []string) error {
 }
 
 func (o *Overlay) deleteLocked(in intent, rec *journal.Record) error {
-	r := &shared{rec: rec, uses: len(in.Keys)}
-	d := doneRecord{Op: "done"}
+	r := &shared{rec: rec, uses: len(in.Keys) + 1}
+	defer o.releaseSharedLocked(r)
+	var needless []uint64
 	for i, key := range in.Keys {
 		p := &op{kind: opDelete, seq: in.Seq + uint64(i), key: string(key), rec: r, since: in.Time}
 		p.order, o.mu.lastSeq = p.seq, p.seq
 		if !o.addLocked(p) {
-			d.Seqs = append(d.Seqs, p.seq)
+			needless = append(needless, p.seq)
 		}
 	}
-	if len(d.Seqs) == 0 {
+	return localError("delete", string(in.Keys[0]), o.needlessLocked(r, needless))
+}
+
+// needlessLocked notes that operations of a record need not be sent.
+func (o *Overlay) needlessLocked(r *shared, seqs []uint64) error {
+	if len(seqs) == 0 {
 		return nil
 	}
-	done, err := o.log.Append(encode(d), nil)
-	if err != nil {
-		return localError("delete", string(in.Keys[0]), err)
+	done, err := o.log.Append(encode(doneRecord{Op: "done", Seqs: seqs}), nil)
+	if err == nil {
+		r.noteLocked(&shared{rec: done})
 	}
-	o.releaseRecord(done)
-	return nil
+	return err
 }
 
 // admit waits until n more operations may be pending.

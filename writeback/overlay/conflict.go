@@ -70,7 +70,7 @@ func (o *Overlay) moveAside(ctx context.Context, p *op, cause error) bool {
 		return false
 	}
 	v.refs++
-	w.rec = rec
+	w.rec = &shared{rec: rec, uses: 1}
 	q.changed = q.since
 	o.putInLocked(q)
 	o.loseLocked(p)
@@ -124,11 +124,13 @@ func (o *Overlay) abandon(ctx context.Context, p *op, cause error) bool {
 		o.mu.Unlock()
 		return false
 	}
-	o.releaseRecord(rec)
+	note := &shared{rec: rec, uses: 1}
 	o.loseLocked(p)
 	if source != nil {
+		source.rec.noteLocked(note)
 		o.loseLocked(source)
 	}
+	o.releaseSharedLocked(note)
 	o.failLocked(p.key, object.Errorf(object.KindStale, opNames[p.kind], p.key, "somebody else replaced what it was made from: %w", cause))
 	o.mu.Unlock()
 	o.Log.Error("a change can't be made: somebody else replaced what it was made from", "op", opNames[p.kind], "key", p.key, "kept", kept, "err", cause)
@@ -165,14 +167,19 @@ func (o *Overlay) loseLocked(p *op) {
 	o.noteGoneLocked(v, p.seq)
 }
 
-// noteGoneLocked keeps it noted that a version is never sent, as long as others rest on it.
+// noteGoneLocked keeps it noted that a version is never sent, as long as others rest on it, or
+// are in its record.
 func (o *Overlay) noteGoneLocked(v *version, seq uint64) {
-	if v == nil || v.refs <= 0 || v.noted != nil {
+	if v == nil || v.noted != nil || v.refs <= 0 && (v.rec == nil || v.rec.uses <= 0) {
 		return
 	}
 	rec, err := o.log.Append(encode(intent{Op: opGone, Replaces: []uint64{seq}}), nil)
-	if err == nil { // else the record of what took its place says so
+	switch {
+	case err != nil: // the record of what took its place says so
+	case v.refs > 0:
 		v.noted = rec
+	default:
+		v.rec.noteLocked(&shared{rec: rec})
 	}
 }
 

@@ -72,8 +72,10 @@ func (w *world) step() {
 			old := w.want[key]
 			w.edit(key, old, w.changed(old.data), w.meta(), object.Condition{IfMatch: old.id.ETag})
 		}
-	case n < 60:
+	case n < 55:
 		w.rename()
+	case n < 60:
+		w.exchange()
 	case n < 70:
 		var keys []string
 		for range 1 + w.rnd.IntN(3) {
@@ -192,6 +194,24 @@ func (w *world) rename() {
 		w.check(w.o.Delete(ctx, src))
 		delete(w.want, src)
 	}
+}
+
+// exchange lets two keys change their versions: a crash finds all of it or nothing.
+func (w *world) exchange() {
+	a, _ := w.existing()
+	b, _ := w.existing()
+	if a == b {
+		return
+	}
+	w.count++
+	va, vb := w.want[a], w.want[b]
+	info := func(v want) object.Info {
+		return object.Info{Key: v.id.Key, ETag: v.id.ETag, Size: int64(len(v.data))}
+	}
+	nowA, nowB, err := w.o.Exchange(context.Background(), info(va), info(vb), fmt.Sprint("exchange", w.count))
+	w.check(err)
+	w.want[a], w.want[b] = want{vb.data, vb.meta, nowA.ID()}, want{va.data, va.meta, nowB.ID()}
+	w.synced()
 }
 
 // look compares one key.

@@ -52,10 +52,34 @@ type op struct {
 // sentLocked reports whether the store may have executed an operation.
 func (p *op) sentLocked() bool { return p.running || p.tries > 0 || len(p.maybe) > 0 }
 
-// shared is a journal record of several operations.
+// shared is a journal record of one or several operations and versions. Guarded by
+// Overlay.mu.
 type shared struct {
 	rec  *journal.Record
 	uses int
+	// notes say what has become of some that no longer use it: they are needed as long as
+	// the record may be read again.
+	notes []*shared
+}
+
+// noteLocked keeps a record as long as this one is used.
+func (s *shared) noteLocked(n *shared) {
+	n.uses++
+	s.notes = append(s.notes, n)
+}
+
+// releaseSharedLocked ends a use.
+func (o *Overlay) releaseSharedLocked(s *shared) {
+	if s == nil {
+		return
+	}
+	if s.uses--; s.uses > 0 {
+		return
+	}
+	o.releaseRecord(s.rec)
+	for _, n := range s.notes {
+		o.releaseSharedLocked(n)
+	}
 }
 
 // entry is what is promised of a key that has operations.
@@ -281,11 +305,7 @@ func (o *Overlay) releaseOpLocked(p *op) {
 	if p.after != nil {
 		o.unrefLocked(p.after)
 	}
-	if p.rec != nil {
-		if p.rec.uses--; p.rec.uses == 0 {
-			o.releaseRecord(p.rec.rec)
-		}
-	}
+	o.releaseSharedLocked(p.rec)
 }
 
 func baseName(path string) string {

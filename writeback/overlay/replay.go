@@ -30,7 +30,7 @@ type replay struct {
 
 type replayed struct {
 	in  intent
-	rec *journal.Record
+	rec *shared // of which one use is the replay's
 }
 
 // read takes one record in.
@@ -49,12 +49,7 @@ func (r *replay) read(rec *journal.Record, head []byte) {
 		return
 	}
 	if in.Op != "done" {
-		if r.ops[in.Seq] != nil {
-			r.again = append(r.again, rec)
-			return
-		}
-		r.ops[in.Seq] = &replayed{in, rec}
-		r.seqs[in.ETag] = in.Seq
+		r.promised(rec, in)
 		return
 	}
 	d := &doneRecord{}
@@ -69,6 +64,34 @@ func (r *replay) read(rec *journal.Record, head []byte) {
 			r.dropDone(old)
 		}
 		r.done[seq] = d
+	}
+}
+
+// promised takes the record of one or several operations in.
+func (r *replay) promised(rec *journal.Record, in intent) {
+	if in.Op != opExchange {
+		in.Items = []intent{in}
+	}
+	if len(in.Items) == 0 {
+		r.bad++
+		return
+	}
+	if old := r.ops[in.Items[0].Seq]; old != nil {
+		// The second record of an exchange tells more than the first.
+		r.again = append(r.again, old.rec.rec)
+		old.rec.rec = rec
+	}
+	s := &shared{rec: rec}
+	for _, item := range in.Items {
+		if old := r.ops[item.Seq]; old != nil {
+			s = old.rec
+		} else {
+			s.uses++
+		}
+		r.ops[item.Seq] = &replayed{item, s}
+		if item.ETag != "" {
+			r.seqs[item.ETag] = item.Seq
+		}
 	}
 }
 
@@ -104,12 +127,15 @@ func (r *replay) apply() error {
 			r.putLocked(e)
 		}
 	}
+	for _, e := range r.ops {
+		o.releaseSharedLocked(e.rec)
+	}
 	for _, d := range r.done {
 		r.dropDone(d)
 	}
 	kept := map[*journal.Record]bool{}
 	for _, v := range r.left {
-		if v.refs > 1 { // somebody rests on it, and not only this
+		if v.refs > 1 || v.rec.uses > 1 { // somebody rests on it or is in its record, and not only this
 			o.noteGoneLocked(v, r.seqs[v.info.ETag])
 			kept[v.noted] = true
 		} else {
@@ -128,24 +154,20 @@ func (r *replay) apply() error {
 }
 
 func (r *replay) deleteLocked(e *replayed) {
-	s := &shared{rec: e.rec, uses: 1}
-	defer func() {
-		if s.uses--; s.uses == 0 {
-			r.o.log.Release(s.rec)
-		}
-	}()
 	for i, key := range e.in.Keys {
 		seq := e.in.Seq + uint64(i)
 		r.o.mu.lastSeq = max(r.o.mu.lastSeq, seq)
 		if r.gone[seq] {
 			continue
 		}
-		if r.done[seq] != nil {
+		if d := r.done[seq]; d != nil {
 			r.passLocked(string(key))
+			d.uses++
+			e.rec.noteLocked(&shared{rec: d.rec})
 			continue
 		}
-		s.uses++
-		p := &op{kind: opDelete, seq: seq, order: seq, key: string(key), rec: s, since: e.in.Time}
+		e.rec.uses++
+		p := &op{kind: opDelete, seq: seq, order: seq, key: string(key), rec: e.rec, since: e.in.Time}
 		r.o.putInLocked(p)
 	}
 }
@@ -165,6 +187,7 @@ func (r *replay) passLocked(key string) {
 
 func (r *replay) putLocked(e *replayed) {
 	o, in := r.o, e.in
+	e.rec.uses++
 	v := &version{rec: e.rec, baseEnd: in.BaseEnd, copied: in.Op == opNames[opCopy]}
 	v.info = infoOf(in)
 	if in.Base != nil {
@@ -256,7 +279,7 @@ func (r *replay) layerLocked(v *version, in intent, needed bool) bool {
 		v.own.reserved = n
 	}
 	if in.File == "" {
-		v.own.rec = v.rec
+		v.own.rec = v.rec.rec
 		return true
 	}
 	v.own.path = filepath.Join(r.o.layerDir(), filepath.Base(in.File))

@@ -72,7 +72,8 @@ func (o *Overlay) plan(p *op) plan {
 func (o *Overlay) send(ctx context.Context, p *op) (object.Info, error) {
 	pl, v := o.plan(p), p.v
 	if pl.copyOf.Key != "" {
-		info, err := o.Store.Copy(ctx, pl.copyOf, p.key, object.CopyOptions{Meta: v.info.Meta, ContentType: v.info.ContentType, Size: v.info.Size, IfAbsent: pl.opts.Condition.IfAbsent})
+		info, err := o.Store.Copy(ctx, pl.copyOf, p.key, object.CopyOptions{Meta: v.info.Meta, ContentType: v.info.ContentType, Size: v.info.Size,
+			IfAbsent: pl.opts.Condition.IfAbsent, IfMatch: pl.opts.Condition.IfMatch})
 		if gone := object.Is(err, object.KindStale) || object.Is(err, object.KindNotFound); !gone || !pl.local {
 			return info, err
 		}
@@ -415,11 +416,13 @@ func (o *Overlay) deleted(ops []*op) {
 	if err != nil {
 		o.Log.Error("deletes can't be noted; they may be repeated at the next mount", "op", "done", "key", ops[0].key, "err", err)
 	}
-	o.releaseRecord(rec)
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	done := &shared{rec: rec, uses: 1}
+	defer o.releaseSharedLocked(done)
 	o.mu.lastDone = o.Clock()
 	for _, p := range ops {
+		p.rec.noteLocked(done)
 		delete(o.mu.failures, p.key)
 		e := o.mu.entries[p.key]
 		o.removeLocked(e, p)

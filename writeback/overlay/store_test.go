@@ -118,7 +118,7 @@ func (m *memStore) Copy(_ context.Context, src object.ID, dst string, o object.C
 		if !ok || from.info.ETag != src.ETag {
 			return object.Errorf(object.KindStale, "copy", src.Key, "")
 		}
-		if _, taken := m.objects[dst]; taken && o.IfAbsent {
+		if m.holdsLocked("copy", dst, object.Condition{IfAbsent: o.IfAbsent, IfMatch: o.IfMatch}) != nil {
 			return object.Errorf(object.KindExists, "copy", dst, "")
 		}
 		meta, contentType := o.Meta, o.ContentType

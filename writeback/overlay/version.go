@@ -24,7 +24,7 @@ type version struct {
 	baseEnd int64
 	copied  bool // a copy of what is beneath: the store may make it itself
 
-	rec *journal.Record // that says so
+	rec *shared // that says so
 
 	// Guarded by Overlay.mu.
 	refs   int             // of operations, and of versions on top
@@ -291,8 +291,10 @@ func (o *Overlay) unrefLocked(v *version) {
 			return
 		}
 		delete(o.mu.versions, v.info.ETag)
-		o.releaseRecord(v.rec)
-		o.releaseRecord(v.noted)
+		if v.noted != nil && v.rec != nil { // until the record can't come again
+			v.rec.noteLocked(&shared{rec: v.noted})
+		}
+		o.releaseSharedLocked(v.rec)
 		o.mu.bytes -= v.own.bytes()
 		o.dropLayerLocked(v.own)
 		v = v.base // it stays: who still reads v gets an error, not zeros
