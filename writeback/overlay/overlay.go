@@ -65,7 +65,8 @@ type Options struct {
 	// known after they came to stand; default 10,000. Who would exceed the first waits up to Patience (default 2 minutes) and fails with KindNoSpace.
 	MaxOps   int
 	Patience time.Duration
-	// Parallel bounds the puts and copies under way; default 32.
+	// Parallel bounds the puts and copies under way; default 32. Of few bytes, twice as many
+	// may be.
 	Parallel int
 	// Quiet is how long an operation waits for others that make it unneeded; default 150 ms.
 	// One whose key keeps changing waits ten times as long at most, as does one of few bytes

@@ -47,7 +47,7 @@ func (o *Overlay) startReady() time.Duration {
 	hurry := o.mu.urgent > 0 || len(o.mu.ops) > o.MaxOps/2 || o.mu.closing
 	var deletes []*op
 	for _, p := range o.mu.ops {
-		if o.mu.running >= o.Parallel && (l.puts || o.mu.deleting) {
+		if o.mu.running >= 2*o.Parallel && (l.puts || o.mu.deleting) {
 			break
 		}
 		free, _ := l.nextLocked(p)
@@ -57,7 +57,7 @@ func (o *Overlay) startReady() time.Duration {
 			if l.tryLocked(p) && len(deletes) < maxDeletes {
 				deletes = append(deletes, p)
 			}
-		case o.mu.running >= o.Parallel:
+		case o.mu.running >= o.limitLocked(p):
 		case l.tryLocked(p) && (hurry || l.quietLocked(p)):
 			p.running = true
 			o.mu.running++
@@ -72,6 +72,15 @@ func (o *Overlay) startReady() time.Duration {
 		o.tasks.Go(func() { o.runDeletes(deletes) })
 	}
 	return l.again
+}
+
+// limitLocked is how many puts and copies may be under way when p begins: of what has no bytes,
+// or few, as many again fit onto the line.
+func (o *Overlay) limitLocked(p *op) int {
+	if p.v.smallLocked() {
+		return 2 * o.Parallel
+	}
+	return o.Parallel
 }
 
 // look goes through the operations in order, and knows what is before. One is stuck if the
