@@ -55,6 +55,10 @@ func (p *proof) add(index, blocks int64) {
 	}
 }
 
+func (p *proof) has(index int64) bool {
+	return p.right != nil && p.right[index/64]&(1<<(index%64)) != 0
+}
+
 func (p *proof) remove(index int64) {
 	word, bit := index/64, uint64(1)<<(index%64)
 	if p.right != nil && p.right[word]&bit != 0 {

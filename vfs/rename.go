@@ -200,11 +200,13 @@ func (fs *FS) renameFile(ctx context.Context, r rename, key string) error {
 		fs.setListingLocked(r.to, nil)
 		return err
 	}
+	was := info
 	info = fs.copiedInfo(info, copied, key, o)
 	fs.replaced(ctx, r)
 	if err := fs.removeOld(ctx, r, old); err != nil {
 		return err
 	}
+	fs.o.Cache.Inherit(was, info, nil, nil)
 	fs.moved(r, info, true)
 	r.n.follow(info)
 	r.n.letGo()

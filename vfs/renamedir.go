@@ -132,6 +132,7 @@ func (t *tree) copied(old, copied object.Info) {
 	dst := t.move.NewKey(old.Key)
 	t.fs.o.Meta.Remove(old.Key)
 	t.fs.o.Meta.Remove(dst)
+	t.fs.o.Cache.Inherit(old, t.fs.copiedInfo(old, copied, dst, object.CopyOptions{}), nil, nil)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if had, open := t.live[old.Key]; open && had.SameBytes(old) {

@@ -86,6 +86,7 @@ func (n *Inode) storeMeta(ctx context.Context) error {
 	}
 	now.Key, now.Meta, now.ContentType, now.Size = key, o.Meta, o.ContentType, info.Size
 	now.StorageClass = info.StorageClass
+	fs.o.Cache.Inherit(info, now, nil, nil)
 	fs.tree.Lock()
 	if n.t.pages == n.t.info.ID() {
 		n.t.pages = now.ID() // the bytes are the same, whatever ETag the copy has
@@ -138,7 +139,7 @@ func (n *Inode) settle(ctx context.Context) error {
 	return nil
 }
 
-// adopt hands the file of a clean staged inode to the block cache.
+// adopt hands the file of a clean staged inode to the block cache, or what there is of it.
 func (n *Inode) adopt(s *writeback.Staged) {
 	fs := n.fs
 	defer n.unstage()
@@ -146,6 +147,7 @@ func (n *Inode) adopt(s *writeback.Staged) {
 	info := n.t.info
 	fs.tree.Unlock()
 	if s.MissingBytes() > 0 || info.ID().Local() || info.ETag == "" || info.Size == 0 {
+		s.Offer(info)
 		s.Discard()
 		return
 	}

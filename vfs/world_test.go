@@ -37,7 +37,7 @@ func newWorld(t *testing.T, m *memStore, change ...func(*Options)) *world {
 	if w.cache, err = objcache.New(objcache.Options{Fetcher: m, Dir: dir + "/blocks", Memory: 32 << 20, Disk: w.disk}); err != nil {
 		t.Fatal(err)
 	}
-	if w.queue, err = writeback.NewQueue(writeback.Options{Dir: dir + "/staging", Uploader: m, Disk: w.disk}); err != nil {
+	if w.queue, err = writeback.NewQueue(writeback.Options{Dir: dir + "/staging", Uploader: m, Cache: w.cache, Disk: w.disk}); err != nil {
 		t.Fatal(err)
 	}
 	o := Options{Store: m, Cache: w.cache, Meta: objcache.NewMetadata(1000), Queue: w.queue, UnsentDir: dir + "/unsent",

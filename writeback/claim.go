@@ -93,7 +93,7 @@ func (s *Staged) take(found object.Info) bool {
 		}
 		s.mu.stored = &stored{gen: c.gen, info: described(found, c.opts), opts: c.opts}
 		if s.mu.source.ETag != "" {
-			s.mu.source = found.ID() // what is dirty now covers what differs from either
+			s.mu.source, s.mu.sourceSize = found.ID(), found.Size // what is dirty now covers what differs from either
 		}
 		return true
 	}

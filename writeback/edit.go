@@ -67,9 +67,26 @@ func (s *Staged) hydrateParts(ctx context.Context, plan []partRange) error {
 		if p.from != (object.ID{}) {
 			continue
 		}
-		for off := p.off; off < p.end() && ctx.Err() == nil; off += hydrateEdit {
-			g.Go(func() error { return s.hydrateOnly(ctx, off, min(off+hydrateEdit, p.end())) })
+		for off, end := p.off, int64(0); off < p.end() && ctx.Err() == nil; off = end {
+			end = min((off+hydrateEdit)&^(hydrateAlign-1), p.end())
+			g.Go(func() error { return s.hydrateOnly(ctx, off, end) })
 		}
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return s.checkLocal(plan)
+}
+
+// checkLocal makes sure that no hole is sent for bytes that the version beneath has.
+func (s *Staged) checkLocal(plan []partRange) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, p := range plan {
+		end := min(p.end(), s.mu.baseEnd)
+		if p.from == (object.ID{}) && s.mu.base != nil && s.mu.present.missing(p.off, end) > 0 {
+			return object.Errorf(object.KindCorrupt, "upload", s.mu.name, "part %d at %d is not local as a whole", p.number, p.off)
+		}
+	}
+	return nil
 }

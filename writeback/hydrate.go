@@ -8,6 +8,9 @@ import (
 const (
 	hydrateChunk = 1 << 20 // bytes that one read asks of the base
 	hydrateEdit  = 2 << 20 // bytes, the same where an edit needs only some places
+	// hydrateAlign is the unit in bytes, a power of two, at which one of these ends and the
+	// next begins, so that a cache that reads in units does not read any twice.
+	hydrateAlign = 64 << 10
 	// hydrateParallel is how many such reads there are at once.
 	hydrateParallel = 8
 	// hydrateBridge is up to how many bytes between two gaps such a read asks for as well,

@@ -29,6 +29,8 @@ type Edit struct {
 	Content io.ReaderAt
 	Base    object.ID
 	BaseEnd int64
+	// BaseSize is the size of Base in bytes.
+	BaseSize int64
 	// Reserved is what the file of Content has taken from the disk budget, in bytes.
 	Reserved int64
 	// HandOver gives the file of Content the name path as well, durably.
@@ -72,7 +74,7 @@ func (s *Staged) edit() (gen uint64, e Edit, err error) {
 		if !ok {
 			return 0, e, object.Errorf(object.KindInvalid, "upload", s.mu.name, "the version beneath is not known")
 		}
-		e.Base, e.BaseEnd = b.ID(), s.mu.baseEnd
+		e.Base, e.BaseEnd, e.BaseSize = b.ID(), s.mu.baseEnd, s.mu.base.size
 	}
 	return s.mu.gen, e, nil
 }

@@ -78,6 +78,7 @@ type Options struct {
 	Dir      string
 	Uploader Uploader
 	Promiser Promiser // nil: versions go to the store at once
+	Cache    Cache    // nil: nobody is told what is known of versions
 	Disk     *budget.Disk
 	Parallel int // requests in flight over all files; 0: as many as the line to the store takes
 	PerFile  int // parts of one file in flight; 0: as many as there are requests
@@ -288,6 +289,9 @@ func (q *Queue) files() []*Staged {
 	}
 	return list
 }
+
+// SetCache names who is told what is known of versions, before the first file.
+func (q *Queue) SetCache(c Cache) { q.Cache = c }
 
 // Flush waits for the tickets that are not done when it is called, and returns their
 // errors joined, or the context's.

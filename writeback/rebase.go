@@ -8,7 +8,7 @@ import "github.com/s3mount/s3mount/object"
 func (s *Staged) Rebase(id object.ID, size int64) {
 	s.mu.Lock()
 	if s.mu.source.ETag != "" {
-		s.mu.source = id
+		s.mu.source, s.mu.sourceSize = id, size
 	}
 	s.mu.stored, s.mu.claims = nil, nil
 	s.mu.Unlock()
@@ -23,7 +23,7 @@ func (s *Staged) reopen(id object.ID, size int64) {
 	if !needed {
 		return
 	}
-	use := newBaseUse(open(id, size))
+	use := newBaseUse(open(id, size), size)
 	s.swapBase(use).drop()
 }
 

@@ -50,9 +50,10 @@ type Staged struct {
 
 		// source is the version at the store that the content was made from: outside of
 		// dirty it has the same bytes, up to kept. An empty ETag: there is none.
-		source object.ID
-		kept   int64
-		open   Open // nil: there never was a base
+		source     object.ID
+		sourceSize int64
+		kept       int64
+		open       Open // nil: there never was a base
 
 		gen      uint64    // counts modifications
 		savedGen uint64    // gen of the last version that was uploaded; valid if saved
@@ -86,10 +87,11 @@ const (
 type baseUse struct {
 	*shared
 	Base
+	size int64 // bytes
 }
 
-func newBaseUse(base Base) *baseUse {
-	return &baseUse{Base: base, shared: newShared(base.Close)}
+func newBaseUse(base Base, size int64) *baseUse {
+	return &baseUse{Base: base, size: size, shared: newShared(base.Close)}
 }
 
 // stored is a version at the store with the bytes of a generation.
@@ -112,13 +114,13 @@ func (q *Queue) Stage() (*Staged, error) { return q.stage(nil, 0) }
 // StageOver makes an edit of an existing version of size bytes, which open reads, as it
 // does the versions that come of the edit. The edit counts as unmodified.
 func (q *Queue) StageOver(id object.ID, size int64, open Open) (*Staged, error) {
-	use := newBaseUse(open(id, size))
+	use := newBaseUse(open(id, size), size)
 	s, err := q.stage(use, size)
 	if err != nil || size == 0 {
 		use.drop()
 	}
 	if err == nil {
-		s.mu.source, s.mu.kept, s.mu.open = id, size, open
+		s.mu.source, s.mu.sourceSize, s.mu.kept, s.mu.open = id, size, size, open
 	}
 	return s, err
 }

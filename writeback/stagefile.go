@@ -30,7 +30,7 @@ func (q *Queue) StageFile(id object.ID, size int64, take func(path string) (rese
 	s.uses = newShared(s.closeFile)
 	s.mu.since = q.Clock()
 	s.mu.size, s.mu.saved, s.mu.reserved = size, true, reserved
-	s.mu.source, s.mu.kept = id, size
+	s.mu.source, s.mu.sourceSize, s.mu.kept = id, size, size
 	s.mu.present.add(0, size)
 	first, last := blocksOf(0, size)
 	s.mu.blocks.add(first, last)

@@ -140,6 +140,7 @@ func (s *Staged) store(ctx context.Context, key string, o object.PutOptions) (ob
 		}
 		switch {
 		case described:
+			s.bequeath(last.info)
 			s.commit(last)
 			s.reopen(last.info.ID(), last.info.Size)
 			return last.info, nil
@@ -234,7 +235,7 @@ func (s *Staged) commit(v *stored) {
 	s.mu.dirty.clear()
 	s.mu.high, s.mu.scanned = 0, false
 	s.mu.stored, s.mu.claims = v, nil
-	s.mu.source, s.mu.kept = v.info.ID(), s.mu.size
+	s.mu.source, s.mu.sourceSize, s.mu.kept = v.info.ID(), s.mu.size, s.mu.size
 }
 
 // described completes what the store told by what was sent.

@@ -142,7 +142,7 @@ func assemble(ctx context.Context, bucket *s3remote.Bucket, id string, o *mountO
 	if err != nil {
 		return nil, cacheError(o.cacheDir, err)
 	}
-	if m.queue, err = newQueue(filepath.Join(folder.path, "staging"), bucket, on.promiser, disk, log); err != nil {
+	if m.queue, err = newQueue(filepath.Join(folder.path, "staging"), bucket, on.promiser, m.cache, disk, log); err != nil {
 		return nil, cacheError(o.cacheDir, err)
 	}
 	if err := m.queue.Recover(ctx); err != nil {

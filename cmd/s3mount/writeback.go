@@ -40,7 +40,7 @@ func hasJournal(path string) bool {
 
 // openPromises opens the journal in a mount's folder. Nothing is sent before Start.
 func openPromises(folder *cacheFolder, bucket *s3remote.Bucket, disk *budget.Disk, o *mountOptions, log *slog.Logger) (*promises, error) {
-	sender, err := newQueue(filepath.Join(folder.path, "sending"), bucket, nil, disk, log)
+	sender, err := newQueue(filepath.Join(folder.path, "sending"), bucket, nil, nil, disk, log)
 	if err != nil {
 		return nil, cacheError(o.cacheDir, err)
 	}
@@ -62,13 +62,14 @@ func openPromises(folder *cacheFolder, bucket *s3remote.Bucket, disk *budget.Dis
 }
 
 // newQueue makes the queue of the files in a folder. promiser is nil for those that go to the
-// store at once.
-func newQueue(dir string, bucket *s3remote.Bucket, promiser writeback.Promiser, disk *budget.Disk, log *slog.Logger) (*writeback.Queue, error) {
+// store at once, and cache where it is not told of them.
+func newQueue(dir string, bucket *s3remote.Bucket, promiser writeback.Promiser, cache writeback.Cache, disk *budget.Disk, log *slog.Logger) (*writeback.Queue, error) {
 	c := bucket.Config()
 	return writeback.NewQueue(writeback.Options{
 		Dir:           dir,
 		Uploader:      bucket,
 		Promiser:      promiser,
+		Cache:         cache,
 		Disk:          disk,
 		PartSize:      min(c.ChunkSize, writeback.MaxPartSize),
 		MultipartOver: c.UploadCutoff,

@@ -21,6 +21,12 @@ var (
 	steps = flag.Int("steps", 1500, "operations of each seed")
 )
 
+// Small parts and blocks bring multipart uploads, copies of parts, and blocks that are changed
+// in part into small files.
+var smallParts = writeback.Options{PartSize: 16 << 10, MinPart: 8 << 10, MultipartOver: 32 << 10, CopyOver: 16 << 10}
+
+const smallBlock = 8 << 10
+
 // newVFS assembles a file system on a bucket of a stand-in, in this process.
 func newVFS(t testing.TB, fake *s3fake.Server, bucket string, cacheTime time.Duration) *vfs.FS {
 	t.Helper()
@@ -31,10 +37,11 @@ func newVFS(t testing.TB, fake *s3fake.Server, bucket string, cacheTime time.Dur
 	check(t, err)
 	disk := budget.NewDisk(1 << 30)
 	dir := t.TempDir()
-	cache, err := objcache.New(objcache.Options{Fetcher: b, Dir: dir + "/blocks", Memory: 32 << 20, Disk: disk})
+	cache, err := objcache.New(objcache.Options{Fetcher: b, Dir: dir + "/blocks", Memory: 32 << 20, Disk: disk, BlockSize: smallBlock})
 	check(t, err)
-	// Small parts and a low threshold bring multipart uploads into small files.
-	queue, err := writeback.NewQueue(writeback.Options{Dir: dir + "/staging", Uploader: b, Disk: disk})
+	o := smallParts
+	o.Dir, o.Uploader, o.Cache, o.Disk = dir+"/staging", b, cache, disk
+	queue, err := writeback.NewQueue(o)
 	check(t, err)
 	fs := vfs.New(vfs.Options{Store: b, Cache: cache, Meta: objcache.NewMetadata(1000), Queue: queue, UnsentDir: dir + "/unsent", DirCacheTime: cacheTime})
 	t.Cleanup(func() {
@@ -62,7 +69,7 @@ func TestRandomOperations(t *testing.T) {
 	}
 	for s := first; s < first+uint64(n); s++ {
 		t.Run(fmt.Sprintf("seed %d", s), func(t *testing.T) {
-			fake := s3fake.Start(t, s3fake.Options{})
+			fake := s3fake.Start(t, s3fake.Options{MinPart: smallParts.MinPart})
 			cacheTime := time.Duration(s%2) * 10 * time.Second
 			local := OS{Root: t.TempDir()}
 			Random(t, s, *steps, VFS{newVFS(t, fake, "random", cacheTime)}, local)

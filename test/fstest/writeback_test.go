@@ -35,14 +35,16 @@ func newLater(t testing.TB, fake *s3fake.Server, bucket, dir string, cacheTime t
 	check(t, err)
 	disk := budget.NewDisk(1 << 30)
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	sender, err := writeback.NewQueue(writeback.Options{Dir: dir + "/sending", Uploader: b, Disk: disk, Log: log})
+	so := smallParts
+	so.Dir, so.Uploader, so.Disk, so.Log = dir+"/sending", b, disk, log
+	sender, err := writeback.NewQueue(so)
 	check(t, err)
 	o, err := overlay.Open(overlay.Options{Dir: dir + "/journal", Store: b, Sender: sender, Disk: disk, Log: log, Quiet: 5 * time.Millisecond, Small: 8 << 10})
 	check(t, err)
-	cache, err := objcache.New(objcache.Options{Fetcher: o, Dir: dir + "/blocks", Memory: 32 << 20, Disk: disk, Log: log})
+	cache, err := objcache.New(objcache.Options{Fetcher: o, Dir: dir + "/blocks", Memory: 32 << 20, Disk: disk, Log: log, BlockSize: smallBlock})
 	check(t, err)
 	o.SetCache(cache, func(id object.ID, size int64) writeback.Base { return cache.Reader(id, size) })
-	queue, err := writeback.NewQueue(writeback.Options{Dir: dir + "/staging", Uploader: b, Promiser: o, Disk: disk, Log: log})
+	queue, err := writeback.NewQueue(writeback.Options{Dir: dir + "/staging", Uploader: b, Promiser: o, Cache: cache, Disk: disk, Log: log})
 	check(t, err)
 	fs := vfs.New(vfs.Options{Store: o, Promises: o, Cache: cache, Meta: objcache.NewMetadata(1000), Queue: queue,
 		UnsentDir: dir + "/unsent", DirCacheTime: cacheTime, Log: log})
@@ -68,7 +70,7 @@ func TestRandomOperationsWriteback(t *testing.T) {
 	}
 	for s := first; s < first+uint64(n); s++ {
 		t.Run(fmt.Sprintf("seed %d", s), func(t *testing.T) {
-			fake := s3fake.Start(t, s3fake.Options{})
+			fake := s3fake.Start(t, s3fake.Options{MinPart: smallParts.MinPart})
 			cacheTime := time.Duration(s%2) * 10 * time.Second
 			local := OS{Root: t.TempDir(), NoLinks: true}
 			l := newLater(t, fake, "random", t.TempDir(), cacheTime)

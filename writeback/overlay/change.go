@@ -68,7 +68,7 @@ func (o *Overlay) promiseEdit(key string, opts object.PutOptions, f flat) (info 
 		return object.Info{}, false, err
 	}
 	p := &op{kind: opPut, key: key, since: o.Clock()}
-	v := &version{own: own, baseEnd: min(e.BaseEnd, e.Size)}
+	v := &version{own: own, baseEnd: min(e.BaseEnd, e.Size), baseSize: e.BaseSize}
 	v.info = object.Info{Key: key, Size: e.Size, Meta: opts.Meta.Clone(), ContentType: opts.ContentType, LastModified: p.since}
 	p.v = v
 	rec, err := o.promise(p, e.Base, opts.Condition, data, f.instead)
@@ -188,7 +188,7 @@ func (o *Overlay) restOnLocked(v *version, under object.ID) error {
 	if !ok {
 		return object.Errorf(object.KindStale, "put", v.info.Key, "the version beneath is no longer known")
 	}
-	v.baseID = info.ID()
+	v.baseID, v.baseSize = info.ID(), info.Size
 	return nil
 }
 

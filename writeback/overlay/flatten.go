@@ -125,7 +125,7 @@ func (o *Overlay) takeIn(f *flat) (top *version, in map[*layer]bool) {
 		}
 		sum += v.own.bytes()
 		f.BaseEnd = min(f.BaseEnd, v.baseEnd)
-		f.Base = v.baseID
+		f.Base, f.BaseSize = v.baseID, v.baseSize
 		if v = v.base; v != nil {
 			f.Base = v.info.ID()
 		}

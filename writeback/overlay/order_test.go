@@ -524,3 +524,35 @@ func TestListingsWithoutAPauseKeepNothing(t *testing.T) {
 		t.Errorf("at the end %d are kept", n)
 	}
 }
+
+// A file that was cut off is read from the version beneath as that is: a cache that is told
+// another size forgets what it has of it.
+func TestRegressionTheVersionBeneathIsReadInItsSize(t *testing.T) {
+	s := newSimple(t, nil)
+	s.store.mu.Lock()
+	old := s.store.putLocked("f", []byte("0123456789"), object.Meta{"of": "old"}, "")
+	s.store.mu.Unlock()
+	var sizes sync.Map
+	s.SetCache(nil, func(id object.ID, size int64) writeback.Base {
+		sizes.Store(size, id)
+		return s.plainBase(id, size)
+	})
+	info, _, err := s.Promise(context.Background(), "f", object.PutOptions{Meta: object.Meta{"of": "new"}},
+		writeback.Edit{Size: 6, Content: strings.NewReader("......"), Base: old.ID(), BaseEnd: 6, BaseSize: 10})
+	s.check(err)
+	body, err := s.Get(context.Background(), info.ID(), object.Range{Off: 0, Len: 6})
+	s.check(err)
+	if got, err := io.ReadAll(body); err != nil || string(got) != "012345" {
+		t.Errorf("read: %q, %v", got, err)
+	}
+	s.sent()
+	if got := s.store.content()["f"]; got != describe([]byte("012345"), object.Meta{"of": "new"}) {
+		t.Errorf("the store has %q", got)
+	}
+	sizes.Range(func(size, id any) bool {
+		if id == old.ID() && size != int64(10) {
+			t.Errorf("the version beneath was read as one of %d bytes", size)
+		}
+		return true
+	})
+}

@@ -41,8 +41,9 @@ type Listener interface {
 	Lost(local object.ID)
 }
 
-// Cache takes over files that hold a version which the store has.
+// Cache takes over what is known of versions that the store has.
 type Cache interface {
+	writeback.Cache
 	// Adopt moves the file of size bytes at path, with what it reserved of the disk budget.
 	Adopt(id object.ID, size int64, path string, reserved int64) error
 }
@@ -201,6 +202,7 @@ func (o *Overlay) SetListener(l Listener) { o.listener = l }
 // operation.
 func (o *Overlay) SetCache(c Cache, read func(id object.ID, size int64) writeback.Base) {
 	o.cache, o.base = c, read
+	o.Sender.SetCache(c)
 }
 
 // Start begins to send what is pending.

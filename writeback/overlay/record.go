@@ -25,6 +25,8 @@ type intent struct {
 	Ranges  [][2]int64  `json:"ranges,omitempty"`
 	Base    *place      `json:"base,omitempty"`
 	BaseEnd int64       `json:"base_end,omitempty"`
+	// BaseSize is the size in bytes of Base, if it is remote and goes on behind BaseEnd.
+	BaseSize int64 `json:"base_size,omitempty"`
 
 	// The condition, resolved: nothing under the key, that ETag, or that local version.
 	IfAbsent bool   `json:"if_absent,omitempty"`
@@ -101,6 +103,7 @@ func intentOf(p *op) intent {
 		in.Base = &place{[]byte(v.base.info.Key), v.base.info.ETag}
 	case v.baseEnd > 0 || v.copied:
 		in.Base = &place{[]byte(v.baseID.Key), v.baseID.ETag}
+		in.BaseSize = v.baseSize
 	}
 	if v.own != nil {
 		in.File = baseName(v.own.path)

@@ -188,7 +188,7 @@ func (r *replay) passLocked(key string) {
 func (r *replay) putLocked(e *replayed) {
 	o, in := r.o, e.in
 	e.rec.uses++
-	v := &version{rec: e.rec, baseEnd: in.BaseEnd, copied: in.Op == opNames[opCopy]}
+	v := &version{rec: e.rec, baseEnd: in.BaseEnd, baseSize: in.BaseSize, copied: in.Op == opNames[opCopy]}
 	v.info = infoOf(in)
 	if in.Base != nil {
 		v.baseID = object.ID{Key: string(in.Base.Key), ETag: in.Base.ETag}

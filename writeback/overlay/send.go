@@ -74,6 +74,9 @@ func (o *Overlay) send(ctx context.Context, p *op) (object.Info, error) {
 	if pl.copyOf.Key != "" {
 		info, err := o.Store.Copy(ctx, pl.copyOf, p.key, object.CopyOptions{Meta: v.info.Meta, ContentType: v.info.ContentType, Size: v.info.Size,
 			IfAbsent: pl.opts.Condition.IfAbsent, IfMatch: pl.opts.Condition.IfMatch})
+		if err == nil {
+			o.bequeath(pl.copyOf, p, info)
+		}
 		if gone := object.Is(err, object.KindStale) || object.Is(err, object.KindNotFound); !gone || !pl.local {
 			return info, err
 		}
@@ -95,8 +98,25 @@ func (o *Overlay) send(ctx context.Context, p *op) (object.Info, error) {
 		return info, err
 	}
 	p.staged = nil
+	if err == nil && !v.own.whole(v.info.Size) { // else adopt has all of it
+		info.Key, info.Size = p.key, v.info.Size
+		s.Offer(info)
+	}
 	s.Discard()
 	return info, err
+}
+
+// bequeath tells the cache that a copy takes the place of what it was made from: under the
+// same key, or by a rename.
+func (o *Overlay) bequeath(src object.ID, p *op, info object.Info) {
+	o.mu.Lock()
+	e := o.mu.entries[src.Key]
+	gone := src.Key == p.key || e != nil && e.info == nil
+	o.mu.Unlock()
+	if gone && o.cache != nil {
+		size := p.v.info.Size
+		o.cache.Inherit(object.Info{Key: src.Key, ETag: src.ETag, Size: size}, object.Info{Key: p.key, ETag: info.ETag, Size: size}, nil, nil)
+	}
 }
 
 // stage makes an edit of a version, for the queue that uploads large and partial ones.
@@ -139,7 +159,7 @@ func (o *Overlay) rootOf(v *version) (root object.ID, size, end int64) {
 		}
 		end = min(end, v.baseEnd)
 		if v.base == nil {
-			return v.baseID, v.baseEnd, end
+			return v.baseID, v.wholeBase(), end
 		}
 		v = v.base
 	}

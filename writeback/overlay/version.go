@@ -22,7 +22,9 @@ type version struct {
 	base    *version
 	baseID  object.ID
 	baseEnd int64
-	copied  bool // a copy of what is beneath: the store may make it itself
+	// baseSize is the size of baseID; 0: it ends at baseEnd.
+	baseSize int64
+	copied   bool // a copy of what is beneath: the store may make it itself
 
 	rec *shared // that says so
 
@@ -99,11 +101,14 @@ func (v *version) sourceLocked(off int64) source {
 		}
 		limit = min(limit, v.baseEnd)
 		if v.base == nil {
-			return source{remote: v.baseID, size: v.baseEnd, until: limit}
+			return source{remote: v.baseID, size: v.wholeBase(), until: limit}
 		}
 		v = v.base
 	}
 }
+
+// wholeBase is the size of the remote version baseID, which is cached by that.
+func (v *version) wholeBase() int64 { return max(v.baseSize, v.baseEnd) }
 
 // rootLocked is the remote version of which a version's bytes are read; the zero ID: none.
 func (v *version) rootLocked() object.ID {
