@@ -154,6 +154,10 @@ type CopyOptions struct {
 	// Size is the size of the source in bytes. Copies over the store's limit for one
 	// request are done in parts.
 	Size int64
+	// Ours says that the source was stored by the same Bucket, by Put, Copy or an upload, so
+	// that it has no headers but those that a Bucket gives to all, and the content type, which
+	// ContentType has to tell.
+	Ours bool
 	// IfAbsent refuses, as KindExists, to copy over an object.
 	IfAbsent bool
 	// IfMatch refuses, as KindExists, to replace anything but the version with this ETag;

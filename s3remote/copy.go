@@ -42,6 +42,8 @@ func (c *Client) copyLimits() copyLimits {
 // is the way to change metadata. A copy over 5 GiB goes in parts, in parallel, and
 // loses the object's tags.
 //
+// Those headers are asked for, unless o.Ours says that there are none.
+//
 // With o.IfAbsent, an object under dst is an error of KindExists. A store that is not
 // known to refuse by itself is looked at before. With o.IfMatch, so is anything but that
 // version.
@@ -115,7 +117,7 @@ func (b *Bucket) planCopy(ctx context.Context, from *Bucket, src object.ID, dst 
 		return nil, err
 	}
 	c := &copying{b: b, from: from, src: src, dst: dst, o: o, size: o.Size, meta: meta}
-	if o.Meta != nil || o.Size > b.limits.whole || c.unguarded() {
+	if o.Meta != nil && !o.Ours || o.Size > b.limits.whole || c.unguarded() {
 		if err := c.look(ctx); err != nil {
 			return nil, err
 		}
@@ -325,9 +327,12 @@ func (c *copying) input() *s3.CopyObjectInput {
 		return in
 	}
 	// Replacing the metadata replaces these headers too, so that they are sent again.
-	s := c.source
 	in.MetadataDirective, in.Metadata = types.MetadataDirectiveReplace, c.meta
 	in.ContentType = c.contentType()
+	s := c.source
+	if s == nil {
+		return in
+	}
 	in.CacheControl, in.ContentDisposition = s.CacheControl, s.ContentDisposition
 	in.ContentEncoding, in.ContentLanguage = s.ContentEncoding, s.ContentLanguage
 	in.WebsiteRedirectLocation = s.WebsiteRedirectLocation
@@ -340,10 +345,10 @@ func (c *copying) input() *s3.CopyObjectInput {
 	return in
 }
 
-// contentType returns the copy's content type. The source was looked at.
+// contentType returns the copy's content type. The source was looked at, or is ours.
 func (c *copying) contentType() *string {
-	if c.o.Meta != nil && c.o.ContentType != "" {
-		return &c.o.ContentType
+	if c.o.Meta != nil && (c.o.ContentType != "" || c.o.Ours) {
+		return aws.String(orDefaultType(c.o.ContentType))
 	}
 	return aws.String(orDefaultType(aws.ToString(c.source.ContentType)))
 }

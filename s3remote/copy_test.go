@@ -61,6 +61,22 @@ func TestKeysReachTheStoreUnchanged(t *testing.T) {
 	}
 }
 
+// The time of a file that went up while it was written is one request, without a look at what
+// was stored.
+func TestRegressionACopyOfWhatIsOursIsOneRequest(t *testing.T) {
+	s, b := serve(t, nil, func(w http.ResponseWriter, _ *request) { _, _ = io.WriteString(w, copied) })
+	_, err := b.Copy(t.Context(), object.ID{Key: "a", ETag: "e0"}, "a", object.CopyOptions{Size: 9, Meta: object.Meta{"mtime": "1.5"}, Ours: true})
+	ok(t, err)
+	if n := s.count(); n != 1 {
+		t.Errorf("%d requests", n)
+	}
+	h := s.request(1).Header
+	if h.Get("X-Amz-Metadata-Directive") != "REPLACE" || h.Get("X-Amz-Meta-Mtime") != "1.5" || h.Get("Content-Type") != "application/octet-stream" ||
+		h.Get("X-Amz-Copy-Source-If-Match") != `"e0"` {
+		t.Errorf("%v", h)
+	}
+}
+
 func TestCopyAnswer(t *testing.T) {
 	s, b := serve(t, nil, func(w http.ResponseWriter, _ *request) { _, _ = io.WriteString(w, copied) })
 	info, err := b.Copy(t.Context(), object.ID{Key: "a"}, "b", object.CopyOptions{Size: 9, ContentType: "ignored/type"})

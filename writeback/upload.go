@@ -358,7 +358,7 @@ func (s *Staged) describe(ctx context.Context, v *stored, o object.PutOptions) (
 	var info object.Info
 	err := s.q.request(ctx, &s.q.urgent, v.info.Size, func(ctx context.Context) (err error) {
 		info, err = s.q.Uploader.Copy(ctx, v.info.ID(), key, object.CopyOptions{
-			Meta: o.Meta.Clone(), ContentType: contentType(o), Size: v.info.Size,
+			Meta: o.Meta.Clone(), ContentType: contentType(o), Size: v.info.Size, Ours: true,
 		})
 		return err
 	})

@@ -46,6 +46,29 @@ func TestCopyOntoItselfChangesMetadata(t *testing.T) {
 	})
 }
 
+// What this Bucket has stored is given other metadata without a look at it.
+func TestCopyOfWhatIsOurs(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		src, err := e.bucket.Put(e.ctx, "k", section([]byte("data")), object.PutOptions{Meta: object.Meta{"mtime": "1.5"}, ContentType: "text/x-odd"})
+		e.must(err)
+		for _, contentType := range []string{"text/x-odd", ""} {
+			src, err = e.bucket.Copy(e.ctx, src.ID(), "k", object.CopyOptions{Size: 4, Meta: object.Meta{"mtime": "9.5"}, ContentType: contentType, Ours: true})
+			e.must(err)
+			info, err := e.bucket.Head(e.ctx, "k")
+			e.must(err)
+			if contentType == "" {
+				contentType = "application/octet-stream"
+			}
+			if info.Meta["mtime"] != "9.5" || info.ContentType != contentType || src.ContentType != contentType {
+				t.Errorf("Copy said %+v, Head says %+v", src, info)
+			}
+		}
+		e.holds("k", "data")
+		_, err = e.bucket.Copy(e.ctx, object.ID{Key: "k", ETag: "another"}, "k", object.CopyOptions{Size: 4, Meta: object.Meta{"mtime": "3"}, Ours: true})
+		e.kind(err, object.KindStale)
+	})
+}
+
 func TestCopyIsPinnedToAVersion(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {
 		old := e.put("src", "old!")
