@@ -26,6 +26,12 @@ func (fs *FS) renameFolder(ctx context.Context, r rename, newPrefix string) erro
 	}
 	t := &tree{fs: fs, move: fs.mover.Begin(fs.keyOf(r.n), newPrefix), live: fs.versionsOf(files), moved: map[string]object.Info{}}
 	t.move.Copied = t.copied
+	t.move.Before = func(ctx context.Context) error {
+		if r.from == r.to { // it does not become empty
+			return nil
+		}
+		return fs.keepFolder(ctx, r.from, r.oldName)
+	}
 	if err := t.look(ctx, r, newPrefix); err != nil {
 		return err
 	}

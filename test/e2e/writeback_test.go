@@ -67,6 +67,42 @@ func TestWritebackKill(t *testing.T) {
 	}
 }
 
+// TestWritebackFolderRenameIsWhole kills the mount right behind the rename of a folder into
+// another one: all of it has its new name, and the folder that it left stays.
+func TestWritebackFolderRenameIsWhole(t *testing.T) {
+	t.Parallel()
+	m, fake, b := fakeMount(t, "--writeback")
+	const files = 30
+	text := func(i int) []byte { return []byte(fmt.Sprint("content of ", i)) }
+	for i := range files {
+		if i%2 == 0 {
+			b.Put(fmt.Sprintf("from/d/%d", i), text(i), nil)
+		}
+	}
+	fake.Fail(s3fake.Rule{Op: s3fake.CopyObject, Fault: s3fake.Fault{Act: s3fake.Reset}}, s3fake.Rule{Op: s3fake.PutObject, Fault: s3fake.Fault{Act: s3fake.Reset}})
+	for i := range files {
+		if i%2 == 1 {
+			must(t, os.WriteFile(fmt.Sprintf("%s/from/d/%d", m.Dir, i), text(i), 0o640))
+		}
+	}
+	must(t, os.Mkdir(m.Dir+"/to", 0o755))
+	must(t, os.Rename(m.Dir+"/from/d", m.Dir+"/to/e"))
+	m.Kill()
+	fake.Heal()
+	m.Revive()
+	check := func(what, dir string) {
+		same(t, what+", the folder that it left", strings.Join(names(t, dir+"/from"), " "), "")
+		same(t, what+", names", len(names(t, dir+"/to/e")), files)
+		for i := range files {
+			same(t, what, read(t, fmt.Sprintf("%s/to/e/%d", dir, i)), string(text(i)))
+		}
+	}
+	check("after the crash", m.Dir)
+	m.Unmount()
+	strict := mounts.Start(t, mounts.Options{Server: m.Options.Server, Path: "bucket"})
+	check("in the store", strict.Dir)
+}
+
 // syncDir is fsync of a folder.
 func syncDir(t testing.TB, dir string) {
 	t.Helper()

@@ -29,6 +29,15 @@ type Store interface {
 	DeleteMany(ctx context.Context, keys []string) error
 }
 
+// AtOnce is a Store that moves several objects so that a crash finds all of them moved, or
+// none: one that promises it, and does it later.
+type AtOnce interface {
+	// MoveMany makes each key of to what from tells of the key in its place, removes the keys of
+	// from, and returns what is under the new ones. KindTooLarge: they are too many for it,
+	// and nothing has changed.
+	MoveMany(ctx context.Context, from []object.Info, to []string) ([]object.Info, error)
+}
+
 // Options says what a Mover works on. Store is needed.
 type Options struct {
 	Store Store
@@ -79,12 +88,16 @@ type Move struct {
 	// Copied, if set, is called for each copy that stands, from several goroutines. old is
 	// the object that was copied, as it was listed.
 	Copied func(old, copied object.Info)
+	// Before, if set, is called before old keys go together with their copies: by Copy then,
+	// not by Delete. An error ends the move.
+	Before func(ctx context.Context) error
 
 	m        *Mover
 	rec      record
 	from, to string
 	absent   bool // nothing may be under the new keys
 	lenient  bool // what is under one of them stays, and so does the old key
+	moved    bool // the old keys are gone
 
 	first *object.Page // of the old prefix, if it was listed ahead
 
@@ -143,6 +156,9 @@ func (v *Move) NewKey(old string) string { return v.to + strings.TrimPrefix(old,
 // whatever becomes of the process. On an error nothing of the copies is left; if they could
 // not all be removed the error says so, and Recover goes on with it.
 func (v *Move) Copy(ctx context.Context) error {
+	if tried, err := v.atOnce(ctx); tried {
+		return err
+	}
 	if err := v.record(); err != nil {
 		return err
 	}
@@ -327,6 +343,9 @@ func (v *Move) uncopy(ctx context.Context) error {
 // Delete deletes the old keys. On an error all is under the new prefix, and some also under
 // the old one, until Recover goes on with it.
 func (v *Move) Delete(ctx context.Context) error {
+	if v.moved {
+		return nil
+	}
 	err := v.deleteOld(context.WithoutCancel(ctx))
 	if err == nil {
 		return v.m.remove(&v.rec)

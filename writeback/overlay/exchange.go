@@ -2,7 +2,6 @@ package overlay
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/s3mount/s3mount/object"
 )
@@ -56,29 +55,13 @@ func (o *Overlay) promiseExchange(first, second object.Info, temp string) (*exch
 		}
 		return nil, err
 	}
-	for i, p := range x.ops() {
-		p.seq = o.mu.lastSeq + uint64(i) + 1
-		p.order = p.seq
-		if p.v != nil {
-			p.v.info.ETag = object.LocalETag(fmt.Sprintf("%s-%d", o.instance, p.seq))
-		}
-	}
-	// The first record is what the promise stands on. What it makes unneeded is known only
-	// while its operations are taken in, and is in a second one.
-	in := x.intent()
-	for _, p := range x.ops() {
-		in.Items = append(in.Items, itemOf(p))
-	}
-	rec, err := o.log.Append(encode(in), nil)
+	t, err := o.promiseTogetherLocked(x.ops())
 	if err != nil {
 		o.unrefLocked(x.over[1].v.base)
 		o.unrefLocked(x.over[0].v.base)
 		return nil, localError("exchange", first.Key, err)
 	}
-	x.rec = &shared{rec: rec, uses: len(in.Items) + 1}
-	defer o.releaseSharedLocked(x.rec)
-	o.mu.lastSeq = x.end.seq
-	o.takeInLocked(x)
+	x.rec = t.rec
 	return x, nil
 }
 
@@ -105,42 +88,3 @@ func (o *Overlay) baseExchangeLocked(x *exchange, first, second object.Info) err
 }
 
 func (x *exchange) ops() []*op { return []*op{x.aside, x.over[0], x.over[1], x.end} }
-
-func (x *exchange) intent() intent {
-	return intent{Op: opExchange, Seq: x.aside.seq, Time: x.aside.since}
-}
-
-func itemOf(p *op) intent {
-	if p.kind == opDelete {
-		return intent{Op: opNames[p.kind], Seq: p.seq, Time: p.since, Keys: [][]byte{[]byte(p.key)}}
-	}
-	return intentOf(p)
-}
-
-// takeInLocked adds the operations of an exchange that is in the journal.
-func (o *Overlay) takeInLocked(x *exchange) {
-	in := x.intent()
-	for _, p := range x.ops() {
-		replaced, order := o.inheritLocked(p)
-		item := itemOf(p)
-		item.Replaces, item.Order = replaced, order
-		in.Items = append(in.Items, item)
-		if p.kind != opDelete {
-			p.v.rec = x.rec
-			o.addLocked(p)
-			continue
-		}
-		p.rec = x.rec
-		if !o.addLocked(p) {
-			if err := o.needlessLocked(x.rec, []uint64{p.seq}); err != nil {
-				o.Log.Warn("a delete of nothing may be repeated at the next mount", "op", "exchange", "key", p.key, "err", err)
-			}
-		}
-	}
-	rec, err := o.log.Append(encode(in), nil)
-	if err != nil {
-		return // more is sent after a crash than is needed
-	}
-	o.releaseRecord(x.rec.rec)
-	x.rec.rec = rec
-}

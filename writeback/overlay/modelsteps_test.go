@@ -72,8 +72,10 @@ func (w *world) step() {
 			old := w.want[key]
 			w.edit(key, old, w.changed(old.data), w.meta(), object.Condition{IfMatch: old.id.ETag})
 		}
-	case n < 55:
+	case n < 52:
 		w.rename()
+	case n < 56:
+		w.moveMany()
 	case n < 60:
 		w.exchange()
 	case n < 70:
@@ -193,6 +195,34 @@ func (w *world) rename() {
 		w.soft = append(w.soft, maps.Clone(w.want))
 		w.check(w.o.Delete(ctx, src))
 		delete(w.want, src)
+	}
+}
+
+// moveMany moves several keys at once: a crash finds all of it or nothing.
+func (w *world) moveMany() {
+	var from []object.Info
+	var to []string
+	used := map[string]bool{}
+	for range 1 + w.rnd.IntN(4) {
+		src, ok := w.existing()
+		dst := w.key()
+		if !ok || used[src] || used[dst] || src == dst {
+			continue
+		}
+		used[src], used[dst] = true, true
+		v := w.want[src]
+		from = append(from, object.Info{Key: v.id.Key, ETag: v.id.ETag, Size: int64(len(v.data))})
+		to = append(to, dst)
+	}
+	now, err := w.o.MoveMany(context.Background(), from, to)
+	w.check(err)
+	for i, info := range from {
+		v := w.want[info.Key]
+		delete(w.want, info.Key)
+		w.want[to[i]] = want{v.data, v.meta, now[i].ID()}
+	}
+	if len(from) > 0 {
+		w.synced()
 	}
 }
 

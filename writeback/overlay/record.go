@@ -10,7 +10,7 @@ import (
 
 // intent is the head of a journal record: something that was promised.
 type intent struct {
-	Op  string `json:"op"` // put, copy, delete, exchange, gone or done
+	Op  string `json:"op"` // put, copy, delete, together, gone or done
 	Seq uint64 `json:"seq,omitempty"`
 	// Time is when it was promised.
 	Time time.Time `json:"time,omitzero"`
@@ -44,12 +44,12 @@ type intent struct {
 	// Keys of a delete have the numbers from Seq on.
 	Keys [][]byte `json:"keys,omitempty"`
 
-	// Items of an exchange are promised together.
+	// Items are promised together. Without a time of its own, one has that of the record.
 	Items []intent `json:"items,omitempty"`
 }
 
-// opExchange is the record of the operations that make an exchange.
-const opExchange = "exchange"
+// opTogether is the record of operations that a crash finds all or none of.
+const opTogether = "together"
 
 // sent is what tells a version of ours in the store.
 type sent struct {

@@ -69,7 +69,7 @@ func (r *replay) read(rec *journal.Record, head []byte) {
 
 // promised takes the record of one or several operations in.
 func (r *replay) promised(rec *journal.Record, in intent) {
-	if in.Op != opExchange {
+	if in.Op != opTogether {
 		in.Items = []intent{in}
 	}
 	if len(in.Items) == 0 {
@@ -77,12 +77,15 @@ func (r *replay) promised(rec *journal.Record, in intent) {
 		return
 	}
 	if old := r.ops[in.Items[0].Seq]; old != nil {
-		// The second record of an exchange tells more than the first.
+		// The second record of several tells more than the first.
 		r.again = append(r.again, old.rec.rec)
 		old.rec.rec = rec
 	}
 	s := &shared{rec: rec}
 	for _, item := range in.Items {
+		if item.Time.IsZero() {
+			item.Time = in.Time
+		}
 		if old := r.ops[item.Seq]; old != nil {
 			s = old.rec
 		} else {
