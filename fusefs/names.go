@@ -77,11 +77,13 @@ func (s *server) Rmdir(cancel <-chan struct{}, h *fuse.InHeader, name string) fu
 }
 
 func (s *server) Rename(cancel <-chan struct{}, in *fuse.RenameIn, oldName, newName string) fuse.Status {
-	if in.Flags&^unix.RENAME_NOREPLACE != 0 {
-		return fuse.EINVAL // RENAME_EXCHANGE and RENAME_WHITEOUT, as rename(2) says
-	}
 	ctx, end := s.begin(cancel, &in.InHeader)
 	defer end()
-	err := s.fs.Rename(ctx, node(in.NodeId), oldName, node(in.Newdir), newName, in.Flags&unix.RENAME_NOREPLACE != 0)
-	return s.status("rename", err)
+	switch in.Flags {
+	case 0, unix.RENAME_NOREPLACE:
+		return s.status("rename", s.fs.Rename(ctx, node(in.NodeId), oldName, node(in.Newdir), newName, in.Flags != 0))
+	case unix.RENAME_EXCHANGE:
+		return s.status("rename", s.fs.Exchange(ctx, node(in.NodeId), oldName, node(in.Newdir), newName))
+	}
+	return fuse.EINVAL // RENAME_WHITEOUT, or flags that exclude one another, as rename(2) says
 }

@@ -476,6 +476,14 @@ func (fs *FS) GetAttr(ctx context.Context, id NodeID) (Attr, error) {
 		return Attr{}, err
 	}
 	fs.tree.Lock()
+	unknown := n.dir && !n.t.gone && !fs.shownLocked(n) // since a folder above was renamed
+	fs.tree.Unlock()
+	if unknown {
+		if err := fs.loadMeta(ctx, n); err != nil {
+			return Attr{}, err
+		}
+	}
+	fs.tree.Lock()
 	defer fs.tree.Unlock()
 	return n.attrLocked(), nil
 }

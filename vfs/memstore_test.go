@@ -203,7 +203,7 @@ func (m *memStore) Copy(_ context.Context, src object.ID, dst string, o object.C
 	if src.ETag != "" && from.info.ETag != src.ETag {
 		return object.Info{}, object.Errorf(object.KindStale, "CopyObject", src.Key, "")
 	}
-	if _, taken := m.objects[dst]; taken && o.IfAbsent {
+	if m.holdsLocked("Copy", dst, object.Condition{IfAbsent: o.IfAbsent, IfMatch: o.IfMatch}) != nil {
 		return object.Info{}, object.Errorf(object.KindExists, "CopyObject", dst, "")
 	}
 	po := object.PutOptions{Meta: from.info.Meta, ContentType: from.info.ContentType}

@@ -21,6 +21,10 @@ type Promises interface {
 	TakeFailure(key string) error
 	// Sync returns once all that was promised is durable, removed names too.
 	Sync(ctx context.Context) error
+	// Exchange lets two keys change their versions, both at once, and returns what is under
+	// each then; temp is a key that nobody uses. KindExists or KindStale: something else is
+	// under one of them, and nothing changed.
+	Exchange(ctx context.Context, a, b object.Info, temp string) (nowA, nowB object.Info, err error)
 }
 
 // newest is Promises.Now; without promises there is nothing to know.

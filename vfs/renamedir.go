@@ -141,9 +141,15 @@ func (t *tree) copied(old, copied object.Info) {
 	t.fs.o.Cache.Inherit(old, t.fs.copiedInfo(old, copied, dst, object.CopyOptions{}), nil, nil)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if had, open := t.live[old.Key]; open && had.SameBytes(old) {
+	if had, open := t.live[old.Key]; open && t.fs.stillIs(had, old) {
 		t.moved[old.Key] = t.fs.copiedInfo(old, copied, dst, object.CopyOptions{})
 	}
+}
+
+// stillIs reports whether a version that is listed now is one that was known before: with
+// promises it may have come to stand in the store meanwhile, under another ETag.
+func (fs *FS) stillIs(known, listed object.Info) bool {
+	return known.SameBytes(listed) || fs.newest(known).SameBytes(listed)
 }
 
 // changedLocked forgets what is known of all keys that were moved.
@@ -175,24 +181,30 @@ func (fs *FS) movedFolder(r rename, t *tree, files []*Inode) {
 	t.changedLocked()
 	for _, f := range files {
 		info, ok := t.moved[old[f]]
-		if !ok && f.t.staged == nil {
-			fs.detachLocked(f)
-		}
-		if ok && f.t.remote {
-			info.Meta, info.ContentType = f.t.info.Meta, f.t.info.ContentType
-			same, dirty, meta := f.t.pages == f.t.info.ID(), f.t.metaDirty, f.t.meta
-			fs.storedLocked(f, info)
-			f.t.metaDirty, f.t.meta = dirty, meta // the copy has the attributes that were stored
-			if same {
-				f.t.pages = info.ID()
-			}
-		}
+		fs.goWithLocked(f, info, ok)
 	}
 	r.n.t.marker = markerUnknown
 	fs.patchLocked(r.to, r.newName, &found{dir: true, piece: r.piece, at: fs.now()})
 	fs.tree.Unlock()
 	for _, f := range files {
 		f.follow(fs.content(f).info())
+	}
+}
+
+// goWithLocked gives a file that was moved with its folder the copy of its version; ok is
+// false where there is none, since somebody replaced or removed that.
+func (fs *FS) goWithLocked(f *Inode, info object.Info, ok bool) {
+	if !ok && f.t.staged == nil {
+		fs.detachLocked(f)
+	}
+	if ok && f.t.remote {
+		info.Meta, info.ContentType = f.t.info.Meta, f.t.info.ContentType
+		same, dirty, meta := f.t.pages == f.t.info.ID(), f.t.metaDirty, f.t.meta
+		fs.storedLocked(f, info)
+		f.t.metaDirty, f.t.meta = dirty, meta // the copy has the attributes that were stored
+		if same {
+			f.t.pages = info.ID()
+		}
 	}
 }
 

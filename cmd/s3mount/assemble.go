@@ -176,6 +176,11 @@ func assemble(ctx context.Context, bucket *s3remote.Bucket, id string, o *mountO
 		m.promises.SetListener(m.fs)
 		m.promises.start(ctx, m.cache, log)
 	}
+	if !o.readOnly {
+		if err := on.mover.Recover(ctx); err != nil {
+			log.Warn("a rename that was interrupted could not be undone or finished; the next mount tries again", "err", err)
+		}
+	}
 	return m, nil
 }
 
@@ -186,19 +191,14 @@ type ground struct {
 	fetcher  objcache.Fetcher
 	promises vfs.Promises       // nil in strict mode
 	promiser writeback.Promiser // likewise
-	mover    *treemove.Mover    // nil with --writeback: the journal has a folder's copies and deletions
+	mover    *treemove.Mover
 }
 
 // standOn finishes what earlier mounts have left in the folder, and opens the journal if
 // there is to be one.
 func (m *mounted) standOn(ctx context.Context, bucket *s3remote.Bucket, disk *budget.Disk, o *mountOptions) (ground, error) {
 	disk.SetPatience(time.Second)
-	mover := treemove.New(treemove.Options{Store: bucket, Dir: filepath.Join(m.folder.path, "renames"), Log: m.log})
-	if !o.readOnly {
-		if err := mover.Recover(ctx); err != nil {
-			m.log.Warn("a folder's rename that was interrupted could not be undone or finished; the next mount tries again", "err", err)
-		}
-	}
+	renames := treemove.Options{Store: bucket, Dir: filepath.Join(m.folder.path, "renames"), Log: m.log}
 	if o.writeback {
 		disk.SetPatience(o.retryFor) // until uploads have made room
 		p, err := openPromises(m.folder, bucket, disk, o, m.log)
@@ -206,14 +206,15 @@ func (m *mounted) standOn(ctx context.Context, bucket *s3remote.Bucket, disk *bu
 			return ground{}, err
 		}
 		m.promises = p
-		return ground{store: p, fetcher: p, promises: p, promiser: p}, nil
+		renames.Store, renames.Sync = p, p.Sync
+		return ground{store: p, fetcher: p, promises: p, promiser: p, mover: treemove.New(renames)}, nil
 	}
 	if hasJournal(m.folder.path) {
 		if err := drain(ctx, m.folder, bucket, disk, o, m.log); err != nil {
 			return ground{}, hinted(err, "mount with --writeback")
 		}
 	}
-	return ground{store: bucket, fetcher: bucket, mover: mover}, nil
+	return ground{store: bucket, fetcher: bucket, mover: treemove.New(renames)}, nil
 }
 
 // metadata makes the store of attributes, in memory and in the mount's folder. Without the

@@ -18,6 +18,18 @@ func Conflict(name, host string, at time.Time, try, room int) string {
 	if try > 1 {
 		mark += fmt.Sprintf("-%d", try)
 	}
+	return marked(name, mark, room)
+}
+
+// Exchange makes the name under which what NAME stands for is kept while NAME changes its
+// place with another: NAME.exchange-RANDOM. room is as for Conflict.
+func Exchange(name, random string, room int) string {
+	return marked(name, ".exchange-"+random, room)
+}
+
+// marked puts a mark behind a name, which loses its end where there is no room for both. It is
+// empty if there is none for the mark.
+func marked(name, mark string, room int) string {
 	room = min(room, MaxName) - len(mark)
 	if room < 0 {
 		return ""

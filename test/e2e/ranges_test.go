@@ -200,7 +200,7 @@ func TestLocksOfProcesses(t *testing.T) {
 }
 
 func TestRenameFlags(t *testing.T) {
-	semantics.Claim(t, "renameat2 knows RENAME_NOREPLACE, which is EEXIST where the new name is taken; RENAME_EXCHANGE and RENAME_WHITEOUT are EINVAL, since S3 can't do them at once.")
+	semantics.Claim(t, "renameat2 knows RENAME_NOREPLACE, which is EEXIST where the new name is taken, and RENAME_EXCHANGE; RENAME_WHITEOUT is EINVAL.")
 	m, b := newMount(t, pool.MinIO(t))
 	write(t, m.Dir+"/a", "a")
 	write(t, m.Dir+"/b", "b")
@@ -211,7 +211,7 @@ func TestRenameFlags(t *testing.T) {
 	}
 	wantErrno(t, "NOREPLACE over a file", rename("/a", "/b", unix.RENAME_NOREPLACE), unix.EEXIST)
 	wantErrno(t, "NOREPLACE over an empty folder", rename("/d", "/e", unix.RENAME_NOREPLACE), unix.EEXIST)
-	wantErrno(t, "EXCHANGE", rename("/a", "/b", unix.RENAME_EXCHANGE), unix.EINVAL)
+	wantErrno(t, "EXCHANGE and NOREPLACE", rename("/a", "/b", unix.RENAME_EXCHANGE|unix.RENAME_NOREPLACE), unix.EINVAL)
 	wantErrno(t, "WHITEOUT", rename("/a", "/b", unix.RENAME_WHITEOUT), unix.EINVAL)
 	same(t, "both files", get(t, b, "a")+get(t, b, "b"), "ab")
 	must(t, rename("/a", "/new", unix.RENAME_NOREPLACE))

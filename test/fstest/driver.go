@@ -17,6 +17,7 @@ type Driver interface {
 	Unlink(path string) error
 	Rmdir(path string) error
 	Rename(from, to string) error
+	Exchange(a, b string) error
 	Link(from, to string) error
 	Symlink(target, path string) error
 	Readlink(path string) (string, error)

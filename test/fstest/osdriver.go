@@ -61,6 +61,9 @@ func (d OS) Mkdir(path string, mode os.FileMode) error { return os.Mkdir(d.at(pa
 func (d OS) Unlink(path string) error                  { return unix.Unlink(d.at(path)) }
 func (d OS) Rmdir(path string) error                   { return unix.Rmdir(d.at(path)) }
 func (d OS) Rename(from, to string) error              { return unix.Rename(d.at(from), d.at(to)) }
+func (d OS) Exchange(a, b string) error {
+	return unix.Renameat2(unix.AT_FDCWD, d.at(a), unix.AT_FDCWD, d.at(b), unix.RENAME_EXCHANGE)
+}
 func (d OS) Link(from, to string) error                { return unix.Link(d.at(from), d.at(to)) }
 func (d OS) Symlink(target, path string) error         { return os.Symlink(target, d.at(path)) }
 func (d OS) Readlink(path string) (string, error)      { return os.Readlink(d.at(path)) }

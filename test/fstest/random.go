@@ -60,7 +60,7 @@ func (r *random) path() string {
 
 func (r *random) one() {
 	ops := []func(){r.openFile, r.openFile, r.openFile, r.write, r.write, r.write, r.write, r.read, r.read, r.truncateOpen, r.sync,
-		r.close, r.close, r.mkdir, r.mkdir, r.unlink, r.rmdir, r.rename, r.rename, r.symlink, r.truncate, r.chmod, r.chtimes, r.xattr, r.xattr, r.punch, r.stat, r.list}
+		r.close, r.close, r.mkdir, r.mkdir, r.unlink, r.rmdir, r.rename, r.rename, r.exchange, r.symlink, r.truncate, r.chmod, r.chtimes, r.xattr, r.xattr, r.punch, r.stat, r.list}
 	if d, ok := r.d[1].(OS); !ok || !d.NoLinks {
 		ops = append(ops, r.link, r.link)
 	}
@@ -200,6 +200,11 @@ func (r *random) rmdir() {
 func (r *random) rename() {
 	from, to := r.path(), r.path()
 	r.both(fmt.Sprintf("rename %s %s", from, to), func(d Driver) (any, error) { return nil, d.Rename(from, to) })
+}
+
+func (r *random) exchange() {
+	a, b := r.path(), r.path()
+	r.both(fmt.Sprintf("exchange %s %s", a, b), func(d Driver) (any, error) { return nil, d.Exchange(a, b) })
 }
 
 func (r *random) link() {

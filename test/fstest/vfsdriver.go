@@ -230,6 +230,20 @@ func (d VFS) Rename(from, to string) error {
 	return errno(d.FS.Rename(ctx, fd, fn, td, tn, false))
 }
 
+func (d VFS) Exchange(a, b string) error {
+	ad, an, adone, err := d.parent(a)
+	if err != nil {
+		return err
+	}
+	defer adone()
+	bd, bn, bdone, err := d.parent(b)
+	if err != nil {
+		return err
+	}
+	defer bdone()
+	return errno(d.FS.Exchange(ctx, ad, an, bd, bn))
+}
+
 func (d VFS) Link(from, to string) error {
 	e, done, err := d.walk(from)
 	if err != nil {

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 func table() (all []scenario) {
 	for _, cases := range []func() []scenario{
 		errnoCases, readOnlyCases, chmodCases, chownCases, utimensCases, makingCases, openCases, truncateCases,
-		stickyCases, removeCases, renameCases, linkCases, symlinkCases, nameCases,
+		stickyCases, removeCases, renameCases, exchangeCases, linkCases, symlinkCases, nameCases,
 	} {
 		all = append(all, cases()...)
 	}
