@@ -96,6 +96,31 @@ func TestAdoptedFileThatIsDamagedIsForgotten(t *testing.T) {
 	}
 }
 
+// Who has opened an adopted file before it had checksums goes on reading it when it has.
+func TestRegressionAnAdoptedFileThatGetsItsChecksumsMeanwhile(t *testing.T) {
+	s, dir := newStore(), t.TempDir()
+	id, data := s.add("k", "e", 5*testBlock)
+	o := diskOptions(t, dir, 1<<20)
+	c := open(t, s, o)
+	gate := make(chan struct{})
+	c.disk.pwrite = func(f *os.File, off int64, p ...[]byte) error { <-gate; return pwrite(f, off, p...) }
+	adoptData(t, c, o.Disk, id, data, "x")
+	var early [2]*session
+	for i := range early {
+		early[i] = c.disk.open(nameOf(id), int64(len(data)))
+		defer early[i].close()
+	}
+	close(gate)
+	written(t, c)
+	p := make([]byte, testBlock)
+	if !early[0].read(3, p) || !bytes.Equal(p, data[3*testBlock:4*testBlock]) {
+		t.Error("a block was not read")
+	}
+	if !early[1].has(2) {
+		t.Error("a block is not known")
+	}
+}
+
 // While the writer makes its index, an adopted file is served as before.
 func TestRegressionAdoptedFileWithAnIndexInTheMaking(t *testing.T) {
 	s, dir := newStore(), t.TempDir()

@@ -22,7 +22,7 @@ type session struct {
 	e     *entry
 	size  int64
 	data  *os.File
-	index *os.File // nil: an adopted file without checksums as yet
+	index *os.File // nil: an adopted file that had no checksums as yet
 }
 
 // open opens what the disk has of a version; nil if that is nothing.
@@ -44,9 +44,7 @@ func (d *diskCache) openEntry(e *entry) *session {
 		}
 		return nil
 	}
-	if s.index, err = os.OpenFile(d.path(e.name, indexSuffix), os.O_RDWR, 0); err != nil {
-		s.index = nil
-	}
+	s.openIndex()
 	// The files at these paths belong to e only while it is live.
 	d.mu.Lock()
 	alive, whole := e.state == live, e.whole
@@ -56,11 +54,12 @@ func (d *diskCache) openEntry(e *entry) *session {
 		e.used = time.Now()
 	}
 	d.mu.Unlock()
-	if s.index != nil {
-		if size, ok := readHeader(s.index, e.name, d.blockSize); !ok || size != s.size {
-			s.index.Close() // that of an adopted file may be just in the making
-			s.index = nil
-		}
+	if s.index == nil && !whole {
+		s.openIndex() // it was adopted, and has its checksums just now
+	}
+	if s.index != nil && !s.rightIndex() {
+		s.index.Close() // that of an adopted file may be just in the making
+		s.index = nil
 	}
 	if !alive || s.index == nil && !whole {
 		s.close()
@@ -105,7 +104,36 @@ func (s *session) has(index int64) bool {
 	if _, ok := s.crc(index); ok {
 		return true
 	}
-	return s.trusted()
+	if s.trusted() {
+		return true
+	}
+	_, ok := s.lateCRC(index)
+	return ok
+}
+
+// lateCRC is crc for an adopted file that was opened before it had checksums. They are
+// complete once it is no longer trusted without.
+func (s *session) lateCRC(index int64) (uint32, bool) {
+	if s == nil || s.index != nil {
+		return s.crc(index)
+	}
+	if s.openIndex(); s.index != nil && !s.rightIndex() {
+		s.index.Close() // it was only read
+		s.index = nil
+	}
+	return s.crc(index)
+}
+
+func (s *session) openIndex() {
+	if f, err := os.OpenFile(s.d.path(s.e.name, indexSuffix), os.O_RDWR, 0); err == nil {
+		s.index = f
+	}
+}
+
+// rightIndex reports whether the index is that of the version.
+func (s *session) rightIndex() bool {
+	size, ok := readHeader(s.index, s.e.name, s.d.blockSize)
+	return ok && size == s.size
 }
 
 // trusted reports whether blocks without a record are valid, too.
@@ -123,14 +151,22 @@ func (s *session) trusted() bool {
 func (s *session) read(index int64, p []byte) bool {
 	want, recorded := s.crc(index)
 	if !recorded && !s.trusted() {
-		return false
+		if want, recorded = s.lateCRC(index); !recorded {
+			return false
+		}
 	}
 	at := s.look()
 	_, err := s.data.ReadAt(p, index*s.d.blockSize)
+	if err == nil && !recorded {
+		if s.trusted() {
+			return true
+		}
+		// Its checksums are complete by now, or it was taken from the cache and changed.
+		if want, recorded = s.lateCRC(index); !recorded {
+			return false
+		}
+	}
 	switch {
-	case err == nil && !recorded:
-		// The file may have been taken from the cache meanwhile, and been changed.
-		return s.trusted()
 	case err == nil && crc32.Checksum(p, castagnoli) == want:
 		s.found(index, at)
 		return true

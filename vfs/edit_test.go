@@ -12,22 +12,22 @@ import (
 	"github.com/s3mount/s3mount/writeback"
 )
 
-// newEditWorld is a world in which the store copies what an edit leaves of 2 MiB and more, in
+// newEditWorld is a world in which the store copies what an edit leaves of 1 MiB and more, in
 // parts of editPart bytes at least.
 func newEditWorld(t *testing.T) *world {
 	w := newWorld(t, newMemStore())
 	w.must(w.queue.Close(w.ctx()))
 	var err error
 	w.queue, err = writeback.NewQueue(writeback.Options{Dir: w.dir + "/staging", Uploader: w.m, Cache: w.cache, Disk: w.disk,
-		PartSize: editPart, MinPart: editPart, MultipartOver: 2 << 20, CopyOver: 2 << 20})
+		PartSize: editPart, MinPart: editPart, MultipartOver: 1 << 20, CopyOver: 1 << 20})
 	w.must(err)
 	w.fs.o.Queue = w.queue
 	return w
 }
 
 const (
-	editPart = 1 << 20 // bytes
-	editSize = 12 << 20
+	editPart = 512 << 10 // bytes
+	editSize = 5 << 20
 )
 
 func randomBytes(n int) []byte {
@@ -126,7 +126,7 @@ func TestRegressionAnEditFetchesItsPartsOnly(t *testing.T) {
 // What was cached of a file, and what a change of it brought, is cached of the next version.
 func TestRegressionAnEditedFileIsNotDownloadedAgain(t *testing.T) {
 	const block = 256 << 10
-	edits := []int64{2<<20 + 4711, 5 << 20, 9<<20 + 1}
+	edits := []int64{1<<20 + 4711, 5 << 19, 4<<20 + 1}
 
 	t.Run("not cached before", func(t *testing.T) {
 		w := newEditWorld(t)
@@ -164,7 +164,7 @@ func TestRegressionAnEditedFileIsNotDownloadedAgain(t *testing.T) {
 		},
 		"edited, with fsync after each": func(w *world, data []byte) []byte {
 			h := w.open("f", true)
-			for _, at := range append(edits, 7<<20) {
+			for _, at := range append(edits, 3<<20) {
 				w.writeAt(h, "again", at)
 				copy(data[at:], "again")
 				w.must(h.Fsync(w.ctx()))
@@ -177,11 +177,11 @@ func TestRegressionAnEditedFileIsNotDownloadedAgain(t *testing.T) {
 		},
 		"cut off and grown": func(w *world, data []byte) []byte {
 			h := w.open("f", true)
-			w.must(h.Truncate(w.ctx(), 7<<20+5))
-			w.must(h.Truncate(w.ctx(), 10<<20+7))
+			w.must(h.Truncate(w.ctx(), 3<<20+5))
+			w.must(h.Truncate(w.ctx(), 4<<20+7))
 			w.closeFile(h)
-			clear(data[7<<20+5 : 10<<20+7])
-			return data[:10<<20+7]
+			clear(data[3<<20+5 : 4<<20+7])
+			return data[:4<<20+7]
 		},
 		"renamed": func(w *world, data []byte) []byte {
 			w.must(w.rename("f", "g"))
