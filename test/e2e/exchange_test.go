@@ -229,3 +229,46 @@ func read2(path string) error {
 	_, err := os.ReadFile(path)
 	return err
 }
+
+// TestKilledExchangeWriteback kills a mount with --writeback while two folders change
+// places: the next one, which goes on with the journal, ends it.
+func TestKilledExchangeWriteback(t *testing.T) {
+	t.Parallel()
+	m, _, b := fakeMount(t, "--writeback")
+	const files = 60
+	for _, name := range []string{"a", "b"} {
+		must(t, os.Mkdir(m.Dir+"/"+name, 0o755))
+		for i := range files {
+			write(t, fmt.Sprintf("%s/%s/%d", m.Dir, name, i), fmt.Sprint(name, i))
+		}
+	}
+	records := func(n int) bool {
+		all, err := filepath.Glob(m.Cache + "/*/renames/*.json")
+		must(t, err)
+		return len(all) >= n
+	}
+	for range 3 {
+		wasA, wasB := shape(t, m.Dir+"/a"), shape(t, m.Dir+"/b")
+		ended := make(chan error, 1)
+		go func() { ended <- exchange(m, "a", "b") }()
+		eventually(t, "the exchange has begun", func() bool { return records(1) || len(ended) > 0 })
+		m.Kill()
+		err := <-ended
+		m.Revive()
+		nowA, nowB := shape(t, m.Dir+"/a"), shape(t, m.Dir+"/b")
+		switch {
+		case nowA == wasB && nowB == wasA:
+		case err != nil && nowA == wasA && nowB == wasB:
+		default:
+			t.Fatalf("the exchange said %v; a has\n%s\nb has\n%s", err, nowA, nowB)
+		}
+		if records(1) {
+			t.Error("a record is left")
+		}
+	}
+	all := shape(t, m.Dir)
+	m.Unmount()
+	same(t, "keys", len(b.Keys("")), 2*(files+1))
+	m.Revive()
+	same(t, "all after a remount", shape(t, m.Dir), all)
+}
