@@ -477,6 +477,7 @@ func (fs *FS) GetAttr(ctx context.Context, id NodeID) (Attr, error) {
 	}
 	fs.tree.Lock()
 	unknown := n.dir && !n.t.gone && !fs.shownLocked(n) // since a folder above was renamed
+	was := n.t.attr
 	fs.tree.Unlock()
 	if unknown {
 		if err := fs.loadMeta(ctx, n); err != nil {
@@ -485,6 +486,9 @@ func (fs *FS) GetAttr(ctx context.Context, id NodeID) (Attr, error) {
 	}
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
+	if unknown && was.Ctime.After(n.t.attr.Ctime) { // what this mount did to it is not stored
+		n.t.attr.Mtime, n.t.attr.Ctime = was.Mtime, was.Ctime
+	}
 	return n.attrLocked(), nil
 }
 
