@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,7 +36,8 @@ func TestModel(t *testing.T) {
 	}
 	began := time.Now()
 	for s := uint64(1); s <= uint64(*runs) || time.Since(began) < *during; s++ {
-		if runModel(t, s); t.Failed() {
+		// A test of its own, so that its folders go before the next one begins.
+		if !t.Run(strconv.FormatUint(s, 10), func(t *testing.T) { runModel(t, s) }) {
 			t.Fatalf("seed %d", s)
 		}
 	}
