@@ -297,12 +297,14 @@ func (o *Overlay) deleteSome(ctx context.Context, keys []string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	in := intent{Op: opNames[opDelete], Seq: o.mu.lastSeq + 1, Time: o.Clock()}
+	gone := map[*op]bool{} // the record must name all that the deletes take out, one after the other
 	for i, key := range keys {
 		in.Keys = append(in.Keys, []byte(key))
 		seq := in.Seq + uint64(i)
-		replaced, _ := o.replacedLocked(&op{kind: opDelete, seq: seq, order: seq, key: key})
+		replaced, _ := o.replacedLocked(&op{kind: opDelete, seq: seq, order: seq, key: key}, gone)
 		for _, q := range replaced {
 			in.Replaces = append(in.Replaces, q.seq)
+			gone[q] = true
 		}
 	}
 	rec, err := o.log.Append(encode(in), nil)

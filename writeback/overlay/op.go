@@ -123,7 +123,7 @@ func (o *Overlay) dropEntryLocked(e *entry) {
 func (o *Overlay) addLocked(p *op) bool {
 	p.changed, o.mu.promised = p.since, p.since
 	e := o.entryLocked(p.key)
-	replaced, order := o.replacedLocked(p)
+	replaced, order := o.replacedLocked(p, nil)
 	if order != p.order {
 		p.order, p.since = order, replaced[len(replaced)-1].since
 	}
@@ -186,15 +186,15 @@ func compare(a, b uint64) int {
 }
 
 // replacedLocked returns the operations that p replaces, the last first, and where p is to
-// run then.
-func (o *Overlay) replacedLocked(p *op) (replaced []*op, order uint64) {
+// run then. Those in gone are about to be taken out.
+func (o *Overlay) replacedLocked(p *op, gone map[*op]bool) (replaced []*op, order uint64) {
 	order = p.order
 	e := o.mu.entries[p.key]
 	if e == nil {
 		return nil, order
 	}
 	for _, last := range slices.Backward(e.ops) {
-		if last == p || !o.replacesLocked(p, last) {
+		if last == p || !o.replacesLocked(p, last, gone) {
 			break
 		}
 		replaced = append(replaced, last)
@@ -209,7 +209,7 @@ func (o *Overlay) replacedLocked(p *op) (replaced []*op, order uint64) {
 // replace, and returns their numbers and
 // where it is to run: what they wanted under the key is what it finds there.
 func (o *Overlay) inheritLocked(p *op) (seqs []uint64, order uint64) {
-	replaced, order := o.replacedLocked(p)
+	replaced, order := o.replacedLocked(p, nil)
 	for _, q := range replaced {
 		p.cond, p.after = q.cond, q.after
 		p.maybe = append(p.maybe, q.maybe...)
@@ -221,12 +221,12 @@ func (o *Overlay) inheritLocked(p *op) (seqs []uint64, order uint64) {
 // replacesLocked reports whether p makes the operation before it on its key unneeded, which
 // was never sent. A put or copy stands for an earlier one in its place, if it can run there,
 // else in its own, if nothing comes between that must not come before.
-func (o *Overlay) replacesLocked(p, last *op) bool {
+func (o *Overlay) replacesLocked(p, last *op, gone map[*op]bool) bool {
 	if last.running || last.tries > 0 || last.kind == opDelete {
 		return false
 	}
 	root := last.v.rootLocked()
-	if root.Key != "" && (o.neededLocked(last.v, p) || len(last.maybe) > 0) {
+	if root.Key != "" && (o.neededLocked(last.v, p, gone) || len(last.maybe) > 0) {
 		// Who needs it may have to read it from the store. And if an earlier process has stored
 		// it, what it rests on is gone.
 		return false
@@ -252,10 +252,11 @@ func (v *version) restsOn(key string) bool {
 	return false
 }
 
-// neededLocked reports whether an operation other than p and its own rests on a version.
-func (o *Overlay) neededLocked(v *version, p *op) bool {
+// neededLocked reports whether an operation other than p, its own and those in gone rests on
+// a version.
+func (o *Overlay) neededLocked(v *version, p *op, gone map[*op]bool) bool {
 	for _, q := range o.mu.ops {
-		if q == p || q.v == nil || q.v == v {
+		if q == p || q.v == nil || q.v == v || gone[q] {
 			continue
 		}
 		for w := q.v.base; w != nil; w = w.base {

@@ -556,3 +556,30 @@ func TestRegressionTheVersionBeneathIsReadInItsSize(t *testing.T) {
 		return true
 	})
 }
+
+// TestRegressionDeletesNameAllThatTheyTakeOut deletes a copy together with what it was copied
+// from. After a crash neither may be sent, since what they were made from may be gone.
+func TestRegressionDeletesNameAllThatTheyTakeOut(t *testing.T) {
+	s := newSimple(t, nil)
+	src := s.stored("s", "data")
+	c, err := s.Copy(context.Background(), src.ID(), "c", object.CopyOptions{Size: src.Size})
+	s.check(err)
+	_, err = s.Copy(context.Background(), c.ID(), "a", object.CopyOptions{Size: c.Size})
+	s.check(err)
+	s.check(s.DeleteMany(context.Background(), []string{"a", "c"}))
+	s.check(s.Sync(context.Background()))
+	path, _, _ := s.log.Extent()
+	journal, err := os.ReadFile(path)
+	s.check(err)
+	dir := scratch(t)
+	s.check(os.MkdirAll(dir+"/log", 0o700))
+	s.check(os.WriteFile(dir+"/log/"+filepath.Base(path), journal, 0o600))
+	o, err := Open(Options{Dir: dir, Store: s.store, Sender: s.send, Disk: budget.NewDisk(1 << 20), SegmentSize: 64 << 10})
+	s.check(err)
+	for _, p := range o.mu.ops {
+		if p.kind != opDelete {
+			t.Errorf("%s %q is to be sent", opNames[p.kind], p.key)
+		}
+	}
+	s.check(o.Close())
+}
