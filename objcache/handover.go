@@ -92,7 +92,9 @@ func (h *handOver) run() (err error) {
 	if h.proof.writing || h.proof.at != stampOf(h.data) {
 		h.proof = proof{}
 	}
-	h.buf = make([]byte, d.blockSize)
+	if len(h.s.changed) > 0 || h.s.to != h.s.from { // a rename, of many files at the same time, needs none
+		h.buf = make([]byte, d.blockSize)
+	}
 	to := d.path(h.heir.name, dataSuffix)
 	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 		return err
@@ -263,7 +265,7 @@ func (h *handOver) end(err error) {
 		h.cost = 0
 	}
 	if err != nil && !errors.Is(err, errNothingLeft) && !errors.Is(err, errNoRoom) && !errors.Is(err, os.ErrNotExist) {
-		d.log.Warn("what is cached of a file's version before is not kept for the new one", "dir", d.dir, "err", err)
+		d.log.Warn("what is cached of a file's version before is not kept for the new one", "op", "inherit", "key", h.s.key, "dir", d.dir, "err", err)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -19,7 +19,7 @@ func (c *Cache) Inherit(from, to object.Info, changed []object.Range, content io
 	if from.ETag == "" || to.ETag == "" || from.ID() == to.ID() || from.ID().Local() || to.ID().Local() || from.Size <= 0 || to.Size <= 0 {
 		return
 	}
-	s := succession{blockSize: c.blockSize, from: from.Size, to: to.Size, changed: changed, content: content}
+	s := succession{key: to.Key, blockSize: c.blockSize, from: from.Size, to: to.Size, changed: changed, content: content}
 	if !s.valid() {
 		return
 	}
@@ -55,6 +55,7 @@ func (c *Cache) inheritLocked(from, to object.ID, s succession) {
 
 // succession is how one version comes of another.
 type succession struct {
+	key       string // of the new one
 	blockSize int64
 	from, to  int64 // their sizes in bytes
 	changed   []object.Range

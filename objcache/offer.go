@@ -3,7 +3,6 @@ package objcache
 import (
 	"hash/crc32"
 	"io"
-	"slices"
 
 	"github.com/s3mount/s3mount/object"
 )
@@ -35,19 +34,17 @@ type offer struct {
 	buf     []byte
 }
 
-// keep writes the blocks that lie wholly in r.
+// keep writes the blocks that lie wholly in r, one after the other.
 func (o *offer) keep(r object.Range) error {
 	d := o.d
 	end := r.End() / d.blockSize
 	if r.End() >= o.size {
 		end = ceilDiv(o.size, d.blockSize)
 	}
-	for index := ceilDiv(r.Off, d.blockSize); index < end && o.open(); {
-		n := min(end-index, int64(d.batch))
-		if err := o.keepRun(index, int(n)); err != nil {
+	for index := ceilDiv(r.Off, d.blockSize); index < end && o.open(); index++ {
+		if err := o.keepBlock(index); err != nil {
 			return err
 		}
-		index += n
 	}
 	return nil
 }
@@ -63,26 +60,20 @@ func (o *offer) open() bool {
 		return false
 	}
 	if o.s == nil {
-		o.s, _ = d.create(o.n, o.size) // what fails is not cached
-		o.buf = make([]byte, int64(d.batch)*d.blockSize)
+		o.s, _ = d.create(o.n, o.size)    // what fails is not cached
+		o.buf = make([]byte, d.blockSize) // no more: many uploads may end at the same time
 	}
 	return o.s != nil && o.s.index != nil
 }
 
-func (o *offer) keepRun(index int64, n int) error {
-	if there := o.s.records(index, n); !slices.Contains(there, false) {
+func (o *offer) keepBlock(index int64) error {
+	if o.s.records(index, 1)[0] {
 		return nil
 	}
 	off := index * o.d.blockSize
-	p := o.buf[:min(int64(n)*o.d.blockSize, o.size-off)]
+	p := o.buf[:min(o.d.blockSize, o.size-off)]
 	if k, err := o.content.ReadAt(p, off); k < len(p) {
 		return shortBody(err)
 	}
-	run := make([]summed, 0, n)
-	for len(p) > 0 {
-		block := p[:min(int64(len(p)), o.d.blockSize)]
-		run = append(run, summed{block, crc32.Checksum(block, castagnoli)})
-		p = p[len(block):]
-	}
-	return o.s.write(index, run)
+	return o.s.write(index, []summed{{p, crc32.Checksum(p, castagnoli)}})
 }

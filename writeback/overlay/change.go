@@ -96,7 +96,7 @@ func (o *Overlay) keep(key string, e writeback.Edit) (own *layer, data []byte, t
 	case n == 0:
 		return nil, nil, false, nil
 	case n <= o.Small:
-		own.reserved = (n + 4095) &^ 4095
+		own.reserved = inBlocks(n)
 		if err := o.Disk.Reserve(own.reserved); err != nil {
 			return nil, nil, false, err
 		}
