@@ -241,8 +241,9 @@ func TestCopyInPartsIsAborted(t *testing.T) {
 	s, b := serveParts(t, func(r *request) bool { return r.URL.Query().Get("partNumber") == "2" })
 	_, err := b.Copy(t.Context(), object.ID{Key: "a", ETag: "e1"}, "b", object.CopyOptions{Size: 25})
 	wantKind(t, err, object.KindPermission)
-	seen := s.seen()
-	if last := seen[len(seen)-1]; !strings.HasPrefix(last, "DELETE /bkt/b?uploadId=up1") {
+	// The server may come to a part that was given up after it came to the abort.
+	aborts := func(r string) bool { return strings.HasPrefix(r, "DELETE /bkt/b?uploadId=up1") }
+	if seen := s.seen(); !slices.ContainsFunc(seen, aborts) {
 		t.Errorf("%q", seen)
 	}
 }

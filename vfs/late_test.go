@@ -75,6 +75,58 @@ func TestLateAnswerThatAFileIsGoneDoesNotHideIt(t *testing.T) {
 	w.stored("f", "new")
 }
 
+// What somebody else stores is seen by the opens that come after it, whatever answers to
+// earlier questions arrive meanwhile.
+func TestLateAnswerToALookupDoesNotHideANewVersion(t *testing.T) {
+	m := newMemStore()
+	m.put("f", "old", nil)
+	late := &lateStore{memStore: m, key: "f"}
+	w := newWorld(t, m, func(o *Options) { o.Store, o.DirCacheTime = late, 0 })
+	n := w.node("f")
+	late.during = func() {
+		m.put("f", "new", nil)
+		w.now = w.now.Add(time.Second)
+		h, _, err := w.fs.Open(w.ctx(), n, false)
+		w.must(err)
+		h.Release()
+	}
+	e, err := w.lookup("f")
+	w.must(err)
+	if late.during != nil {
+		t.Fatal("the lookup asked nobody")
+	}
+	if e.Node != n || e.Attr.Size != 3 {
+		t.Errorf("inode %d with %+v, not %d", e.Node, e.Attr, n)
+	}
+	w.fs.tree.Lock()
+	defer w.fs.tree.Unlock()
+	if got, now := w.fs.tree.nodes[n].t.info, m.objects["f"].info; got.ETag != now.ETag {
+		t.Errorf("the inode went back to %q from %q", got.ETag, now.ETag)
+	}
+}
+
+func TestLateAnswerThatAFileIsGoneDoesNotHideANewVersion(t *testing.T) {
+	m := newMemStore()
+	m.put("f", "old", nil)
+	late := &lateStore{memStore: m, key: "f"}
+	w := newWorld(t, m, func(o *Options) { o.Store, o.DirCacheTime = late, 0 })
+	n := w.node("f")
+	w.must(m.Delete(w.ctx(), "f"))
+	late.during = func() {
+		m.put("f", "new", nil)
+		w.now = w.now.Add(time.Second)
+		h, _, err := w.fs.Open(w.ctx(), n, false)
+		w.must(err)
+		h.Release()
+	}
+	if e, err := w.lookup("f"); err != nil || e.Node != n {
+		t.Errorf("inode %d, not %d: %v", e.Node, n, err)
+	}
+	if late.during != nil {
+		t.Fatal("the lookup asked nobody")
+	}
+}
+
 // guessedLink is a link in a folder that was renamed and listed since, so that its inode has
 // the attributes that a listing tells. The store has it as a local version; stored makes it
 // the one that it becomes, and says so.

@@ -209,17 +209,17 @@ func (n *Inode) confirmLinks(ctx context.Context) error {
 		}
 		l, size, key := n.t.links[i], n.t.info.Size, n.t.links[i].keyLocked()
 		fs.tree.Unlock()
-		info, err := fs.headOnce(ctx, key)
+		got, err := fs.headOnce(ctx, key)
 		if err != nil && !object.Is(err, object.KindNotFound) {
 			return err
 		}
 		fs.tree.Lock()
-		if err != nil || n.t.remote && info.Size != size {
+		if err != nil || n.t.remote && got.info.Size != size {
 			n.dropNameLocked(l.parent, l.name)
 			fs.patchLocked(l.parent, l.name, nil)
 			fs.setListingLocked(l.parent, nil)
 		} else {
-			l.info, l.checked = info, fs.now()
+			l.info, l.checked = got.info, got.asked
 		}
 		fs.tree.Unlock()
 	}

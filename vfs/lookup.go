@@ -233,10 +233,11 @@ func (fs *FS) vanished(p *Inode, name string, s sought, err error) error {
 	}
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
-	if !s.currentLocked() {
+	n := p.t.children[name]
+	if !s.currentLocked() || n != nil && n.checkedAfterLocked(p, name, s.asked) {
 		return errOvertaken
 	}
-	if n := p.t.children[name]; n != nil && n.t.staged == nil {
+	if n != nil && n.t.staged == nil {
 		fs.loseLocked(p, name, n)
 		fs.dropLocked(n)
 	}
@@ -258,6 +259,10 @@ func (fs *FS) apply(p *Inode, name string, s sought) *Inode {
 	}
 	f := s.found
 	n := p.t.children[name]
+	if n != nil && n.overtookLocked(p, name, f) {
+		n.t.pins++
+		return n
+	}
 	if n != nil && n.t.staged == nil && !n.fitsLocked(p, name, f) {
 		fs.loseLocked(p, name, n)
 		fs.dropLocked(n)
@@ -273,6 +278,31 @@ func (fs *FS) apply(p *Inode, name string, s sought) *Inode {
 		fs.updateLocked(n, f)
 	}
 	return n
+}
+
+// overtookLocked reports whether what is known of n was asked for after f was, and differs:
+// of two answers that cross, the later question's counts.
+func (n *Inode) overtookLocked(p *Inode, name string, f found) bool {
+	if !n.checkedAfterLocked(p, name, f.at) {
+		return false
+	}
+	switch {
+	case n.dir != f.dir:
+		return true
+	case n.dir:
+		return n.fs.shownLocked(n)
+	}
+	info := n.t.info
+	if l := n.linkLocked(p, name); l != nil {
+		info = l.info
+	}
+	return n.t.staged != nil || info.Key != "" && !info.SameVersion(f.info)
+}
+
+// checkedAfterLocked reports whether a name of n was confirmed by a question later than at.
+func (n *Inode) checkedAfterLocked(p *Inode, name string, at time.Time) bool {
+	checked := n.checkedLocked(p, name)
+	return checked.After(at) && !checked.After(n.fs.now()) // else the clock was set back
 }
 
 // fitsLocked reports whether n may stand for f under one of its names.
@@ -376,14 +406,13 @@ func (fs *FS) loadMeta(ctx context.Context, n *Inode) error {
 	if !need {
 		return nil
 	}
-	info, err := fs.headUnless(ctx, key, shown)
-	confirmed := fs.now()
+	got, err := fs.headUnless(ctx, key, shown)
 	if err == errKnown {
 		var ok bool
-		if info, ok = fs.o.Meta.Recall(shown); !ok {
+		if got.info, ok = fs.o.Meta.Recall(shown); !ok {
 			return fs.loadMeta(ctx, n) // forgotten meanwhile
 		}
-		err, confirmed = nil, shownAt
+		err, got.asked = nil, shownAt
 	}
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
@@ -397,19 +426,26 @@ func (fs *FS) loadMeta(ctx context.Context, n *Inode) error {
 	if err != nil {
 		return err
 	}
-	if !n.dir && n.t.opens > 0 && n.t.remote && !n.t.info.SameBytes(info) {
+	if !n.dir && n.t.opens > 0 && n.t.remote && !n.t.info.SameBytes(got.info) {
 		return object.Errorf(object.KindStale, "lookup", key, "the object was replaced")
 	}
 	if n.dir {
 		n.t.marker = markerYes
 	}
-	fs.setInfoLocked(n, info)
-	n.t.checked = confirmed
+	fs.setInfoLocked(n, got.info)
+	n.t.checked = got.asked
 	return nil
 }
 
+// headAnswer is what a HEAD told, and when it was asked for: what others store later it may
+// not know.
+type headAnswer struct {
+	info  object.Info
+	asked time.Time
+}
+
 // headOnce sends one HEAD for a key however many ask at the same time.
-func (fs *FS) headOnce(ctx context.Context, key string) (object.Info, error) {
+func (fs *FS) headOnce(ctx context.Context, key string) (headAnswer, error) {
 	return fs.headUnless(ctx, key, object.Info{})
 }
 
@@ -417,26 +453,26 @@ func (fs *FS) headOnce(ctx context.Context, key string) (object.Info, error) {
 var errKnown = errors.New("known already")
 
 // headUnless is headOnce, but errKnown once the attributes of the version shown are known.
-func (fs *FS) headUnless(ctx context.Context, key string, shown object.Info) (object.Info, error) {
+func (fs *FS) headUnless(ctx context.Context, key string, shown object.Info) (headAnswer, error) {
 	for {
 		select {
 		case <-ctx.Done():
-			return object.Info{}, object.Errorf(object.KindOf(ctx.Err()), "lookup", key, "%w", ctx.Err())
+			return headAnswer{}, object.Errorf(object.KindOf(ctx.Err()), "lookup", key, "%w", ctx.Err())
 		case r := <-fs.heads.DoChan(key, fs.head(key, shown)):
 			if r.Err == errKnown && shown.Key == "" {
 				continue // somebody else's question
 			}
-			info, _ := r.Val.(object.Info)
-			return info, r.Err
+			got, _ := r.Val.(headAnswer)
+			return got, r.Err
 		}
 	}
 }
 
 // headHere is headUnless in the caller's goroutine, which waits to the end.
-func (fs *FS) headHere(key string, shown object.Info) (object.Info, error) {
+func (fs *FS) headHere(key string, shown object.Info) (headAnswer, error) {
 	v, err, _ := fs.heads.Do(key, fs.head(key, shown))
-	info, _ := v.(object.Info)
-	return info, err
+	got, _ := v.(headAnswer)
+	return got, err
 }
 
 // head sends a HEAD, and keeps the answer unless this mount has changed the key meanwhile.
@@ -444,14 +480,14 @@ func (fs *FS) head(key string, shown object.Info) func() (any, error) {
 	return func() (any, error) {
 		if shown.Key != "" {
 			if _, ok := fs.o.Meta.Recall(shown); ok {
-				return object.Info{}, errKnown
+				return headAnswer{}, errKnown
 			}
 		}
-		currentLocked := fs.asking(key)
+		currentLocked, asked := fs.asking(key), fs.now()
 		info, err := fs.store.Head(fs.ctx, key)
 		info = fs.newest(info)
 		if err != nil {
-			return info, err
+			return headAnswer{info, asked}, err
 		}
 		if info.Meta == nil {
 			info.Meta = object.Meta{}
@@ -461,7 +497,7 @@ func (fs *FS) head(key string, shown object.Info) func() (any, error) {
 		if currentLocked() {
 			fs.o.Meta.Learn(info)
 		}
-		return info, nil
+		return headAnswer{info, asked}, nil
 	}
 }
 
@@ -530,12 +566,12 @@ func (fs *FS) revalidateOnce(ctx context.Context, n *Inode) (replaced bool, err 
 	fs.tree.Lock()
 	skip := n.dir || n.t.gone || n.t.staged != nil || fs.shownLocked(n) && (fs.fresh(n.t.checked) || len(n.t.links) > 0)
 	key, opens := n.keyLocked(), n.t.opens
-	currentLocked, asked, checked := fs.askingLocked(key), fs.now(), n.t.checked
+	currentLocked, began := fs.askingLocked(key), fs.now()
 	fs.tree.Unlock()
 	if skip {
 		return false, nil
 	}
-	info, err := fs.headOnce(ctx, key)
+	got, err := fs.headOnce(ctx, key)
 	if err != nil {
 		if !object.Is(err, object.KindNotFound) {
 			return false, err
@@ -547,18 +583,19 @@ func (fs *FS) revalidateOnce(ctx context.Context, n *Inode) (replaced bool, err 
 	}
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
-	newer := n.t.checked != checked && n.t.checked.After(asked)
 	switch {
 	case n.t.gone || n.t.staged != nil:
 		return false, nil
-	case newer || !currentLocked(): // news that were asked for later came by another way
-		return false, fs.overtakenLocked(n)
+	case n.checkedAfterLocked(n.t.parent, n.t.name, began) || !currentLocked():
+		return false, fs.overtakenLocked(n) // later news came by another way
+	case n.checkedAfterLocked(n.t.parent, n.t.name, got.asked):
+		return false, errOvertaken // by what was known before: ask again
 	}
-	if n.t.opens > 0 && !n.t.info.SameBytes(info) {
+	if n.t.opens > 0 && !n.t.info.SameBytes(got.info) {
 		return true, nil
 	}
-	n.t.checked = asked
-	fs.setInfoLocked(n, info)
+	n.t.checked = got.asked
+	fs.setInfoLocked(n, got.info)
 	return false, nil
 }
 

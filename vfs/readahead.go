@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"slices"
+	"time"
 
 	"github.com/s3mount/s3mount/object"
 )
@@ -134,7 +135,7 @@ func (fs *FS) fetchAlong(p *Inode, t *trail) {
 		fs.wg.Go(func() {
 			defer func() { <-fs.reads }()
 			for e := first; e != nil; e = fs.nextRead(p, t) {
-				fs.fetchAhead(e.info)
+				fs.fetchAhead(e.info, e.at)
 			}
 		})
 	}
@@ -159,22 +160,22 @@ func (fs *FS) nextRead(p *Inode, t *trail) *listed {
 	return nil
 }
 
-// fetchAhead brings a listed file into the block cache. Whoever asks for its attributes
-// meanwhile waits for this answer instead of sending a HEAD.
-func (fs *FS) fetchAhead(listed object.Info) {
+// fetchAhead brings a file into the block cache that was listed at a time. Whoever asks for
+// its attributes meanwhile waits for this answer instead of sending a HEAD.
+func (fs *FS) fetchAhead(listed object.Info, at time.Time) {
 	fs.heads.Do(listed.Key, func() (any, error) { // who joins gets the error
-		currentLocked := fs.asking(listed.Key)
+		currentLocked, asked := fs.asking(listed.Key), fs.now()
 		info, err := fs.o.Cache.Fetch(fs.ctx, listed.ID(), listed.Size)
 		if err != nil || info.Key == "" {
 			if known, ok := fs.o.Meta.Recall(listed); ok && err == nil {
-				return known, nil
+				return headAnswer{known, at}, nil
 			}
 			info, err = fs.store.Head(fs.ctx, listed.Key)
 		} else {
 			info.Size = listed.Size
 		}
 		if err != nil {
-			return info, err
+			return headAnswer{info, asked}, err
 		}
 		if info.Meta == nil {
 			info.Meta = object.Meta{}
@@ -184,6 +185,6 @@ func (fs *FS) fetchAhead(listed object.Info) {
 		if currentLocked() {
 			fs.o.Meta.Learn(info)
 		}
-		return info, nil
+		return headAnswer{info, asked}, nil
 	})
 }

@@ -286,7 +286,7 @@ func (fs *FS) dirEntry(p *Inode, e listed, plus bool) DirEntry {
 	if n == nil {
 		return d
 	}
-	if n.t.staged == nil && len(n.t.links) == 0 && n.fitsLocked(p, e.name, e.found) && !fs.fresh(n.t.checked) {
+	if n.t.staged == nil && len(n.t.links) == 0 && !n.overtookLocked(p, e.name, e.found) && n.fitsLocked(p, e.name, e.found) && !fs.fresh(n.t.checked) {
 		fs.updateLocked(n, e.found)
 	}
 	if n.dir == e.dir && fs.shownLocked(n) || n.t.staged != nil {

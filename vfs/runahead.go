@@ -148,7 +148,7 @@ func (fs *FS) headAhead(a ahead) {
 	shown := a.e.info
 	currentLocked := fs.askingLocked(a.key)
 	fs.tree.Unlock()
-	info, err := fs.headHere(a.key, shown)
+	got, err := fs.headHere(a.key, shown)
 	if !a.e.dir {
 		return // headOnce kept it
 	}
@@ -159,7 +159,7 @@ func (fs *FS) headAhead(a ahead) {
 	}
 	switch {
 	case err == nil:
-		a.e.hasMarker, a.e.info = markerYes, info
+		a.e.hasMarker, a.e.info = markerYes, got.info
 	case object.Is(err, object.KindNotFound):
 		a.e.hasMarker = markerNo
 	}
