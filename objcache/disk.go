@@ -97,6 +97,7 @@ type entry struct {
 	pins     int // Wholes that need it: it is in no list for eviction
 	// pinnedBytes is what it has added to diskCache.mu.pinned.
 	pinnedBytes int64
+	heir        *entry // that has its file and its pins now
 }
 
 type entryState uint8

@@ -15,7 +15,7 @@ import (
 // which they know (the index of the heir is another file), and that the version is gone.
 func (d *diskCache) inherit(from, to name, s succession) {
 	e := d.find(from, s.from)
-	if e == nil || d.off.Load() || !d.worthInheriting(e, to) {
+	if e == nil || d.off.Load() || !d.worthInheriting(e, to, s.same()) {
 		return
 	}
 	heir := d.claim(to)
@@ -29,14 +29,14 @@ func (d *diskCache) inherit(from, to name, s succession) {
 	h.end(h.run())
 }
 
-// worthInheriting reports whether the files of e may be changed, and are more than what there
-// is of the version to.
-func (d *diskCache) worthInheriting(e *entry, to name) bool {
+// worthInheriting reports whether the files of e may be changed, or need not be where the
+// bytes are the same, and are more than what there is of the version to.
+func (d *diskCache) worthInheriting(e *entry, to name, same bool) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	other := d.mu.entries[to]
 	more := other == nil || other.state == live && other.pins == 0 && other.reserved < e.reserved
-	return more && !d.mu.closed && e.pins == 0
+	return more && !d.mu.closed && (e.pins == 0 || same)
 }
 
 // forsake forgets an entry in state making that has no files.
@@ -65,7 +65,7 @@ func (d *diskCache) beginHandOver(e, heir *entry, s succession) *handOver {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	h := &handOver{d: d, s: s, e: e, heir: heir, whole: e.whole, had: e.reserved, proof: e.proof}
-	if e.pins > 0 || !d.retireLocked(e) {
+	if e.pins > 0 && !s.same() || !d.retireLocked(e) {
 		return nil
 	}
 	e.reserved = 0
@@ -269,6 +269,9 @@ func (h *handOver) end(err error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if err != nil && h.e.pins > 0 { // the space is free once the last has closed the file
+		h.e.reserved, h.had = h.had, 0
+	}
 	d.budget.Release(h.had - h.cost)
 	d.goneLocked(h.e)
 	if err != nil {
@@ -278,6 +281,7 @@ func (h *handOver) end(err error) {
 	heir.size, heir.reserved, heir.whole = h.s.to, h.cost, h.whole
 	h.prove(at)
 	d.settleLocked(heir, true, time.Now())
+	d.movePinsLocked(h.e, heir)
 	if heir.whole {
 		d.mu.unsummed = append(d.mu.unsummed, heir)
 		d.rouse()

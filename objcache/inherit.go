@@ -14,7 +14,7 @@ import (
 // those that are changed as a whole are for Offer.
 //
 // It goes to the disk, but not to the store. What can't be had is not cached. A file that is
-// given away (Whole) is not touched.
+// given away (Whole) is not changed; where nothing is, it becomes that of the new version.
 func (c *Cache) Inherit(from, to object.Info, changed []object.Range, content io.ReaderAt) {
 	if from.ETag == "" || to.ETag == "" || from.ID() == to.ID() || from.ID().Local() || to.ID().Local() || from.Size <= 0 || to.Size <= 0 {
 		return
@@ -61,6 +61,9 @@ type succession struct {
 	changed   []object.Range
 	content   io.ReaderAt
 }
+
+// same reports whether the new version has the bytes of the old one.
+func (s *succession) same() bool { return len(s.changed) == 0 && s.from == s.to }
 
 // valid reports whether the changes are in order, within the version, and all that is new
 // is among them.

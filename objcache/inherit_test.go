@@ -203,6 +203,48 @@ func TestAWholeFileThatIsGivenAwayIsNotInherited(t *testing.T) {
 	}
 }
 
+// A rename, or another mode, changes no byte: who reads the file past the cache goes on, and
+// the new version has it.
+func TestRegressionAWholeFileThatIsGivenAwayFollowsARename(t *testing.T) {
+	s, dir := newStore(), t.TempDir()
+	id, data := s.add("k", "0", minWhole+5)
+	o := diskOptions(t, dir, 4*minWhole)
+	c := open(t, s, o)
+	adoptData(t, c, o.Disk, id, data, "x")
+	var w *Whole
+	await(t, "the file is known to be right", func() bool { w = c.Whole(id, int64(len(data))); return w != nil })
+	first := w
+	for i := range 3 {
+		to := s.put(fmt.Sprintf("k%d", i), "1", data)
+		c.Inherit(infoOf(id, data), infoOf(to, data), nil, nil)
+		id = to
+	}
+	await(t, "the file is known to be right again", first.Right)
+	if w = c.Whole(id, int64(len(data))); w == nil {
+		t.Fatal("the new version has no file")
+	}
+	got := make([]byte, len(data))
+	if _, err := first.File().ReadAt(got, 0); err != nil || !bytes.Equal(got, data) {
+		t.Errorf("the file was changed: %v", err)
+	}
+	if n, _ := s.gets(); n != 0 {
+		t.Errorf("%d GETs", n)
+	}
+	for _, one := range []*Whole{w, first} {
+		c.disk.mu.Lock()
+		if c.disk.mu.pinned == 0 || c.disk.mu.live.Len() != 0 {
+			t.Errorf("%d bytes are pinned, %d versions can go", c.disk.mu.pinned, c.disk.mu.live.Len())
+		}
+		c.disk.mu.Unlock()
+		one.Close()
+	}
+	c.disk.mu.Lock()
+	defer c.disk.mu.Unlock()
+	if c.disk.mu.pinned != 0 || c.disk.mu.live.Len() != 1 {
+		t.Errorf("after the last Close %d bytes are pinned, %d versions can go", c.disk.mu.pinned, c.disk.mu.live.Len())
+	}
+}
+
 // A disk that fails in the middle leaves nothing, and takes nothing of the budget.
 func TestInheritOnADiskThatFails(t *testing.T) {
 	for failing := range 3 {

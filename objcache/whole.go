@@ -95,6 +95,34 @@ func (d *diskCache) pinLocked(e *entry) {
 	}
 }
 
+// movePinsLocked makes whoever has the file of an entry that is gone have that of its heir,
+// which is the same.
+func (d *diskCache) movePinsLocked(e, heir *entry) {
+	if e.pins == 0 {
+		return
+	}
+	d.mu.live.Remove(heir.name)
+	d.mu.pinned += heir.reserved - e.pinnedBytes
+	heir.pins, heir.pinnedBytes = e.pins, heir.reserved
+	e.pins, e.pinnedBytes, e.heir = 0, 0, heir
+}
+
+// entryLocked returns the entry whose file w has; nil: none.
+func (w *Whole) entryLocked() *entry {
+	for w.e != nil && w.e.heir != nil {
+		w.e = w.e.heir
+	}
+	return w.e
+}
+
+// releaseLocked ends the pin of w.
+func (w *Whole) releaseLocked() {
+	if e := w.entryLocked(); e != nil {
+		w.d.unpinLocked(e)
+		w.e = nil
+	}
+}
+
 // unpinLocked ends a pin. Of an entry that is gone, the space becomes free only now.
 func (d *diskCache) unpinLocked(e *entry) {
 	if e.pins--; e.pins > 0 {
@@ -117,7 +145,8 @@ func (w *Whole) Right() bool {
 	now := stampOf(w.file)
 	w.d.mu.Lock()
 	defer w.d.mu.Unlock()
-	return w.e != nil && w.e.state == live && w.e.proof.at == now && w.d.provedLocked(w.e)
+	e := w.entryLocked()
+	return e != nil && e.state == live && e.proof.at == now && w.d.provedLocked(e)
 }
 
 // File is the open file. It must not be written, and not be used after Close.
@@ -128,10 +157,7 @@ func (w *Whole) Close() {
 	w.file.Close() // it was only read
 	w.d.mu.Lock()
 	defer w.d.mu.Unlock()
-	if w.e != nil {
-		w.d.unpinLocked(w.e)
-		w.e = nil
-	}
+	w.releaseLocked()
 }
 
 // Take takes the file of w out of the cache, in which it is that of the version id: from
@@ -182,10 +208,7 @@ func (d *diskCache) take(w *Whole, id object.ID, path string) (int64, error) {
 	defer d.mu.Unlock()
 	e.reserved = 0
 	d.goneLocked(e)
-	if w.e != nil {
-		d.unpinLocked(w.e)
-		w.e = nil
-	}
+	w.releaseLocked()
 	return need, nil
 }
 
