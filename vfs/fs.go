@@ -236,6 +236,10 @@ type inodeState struct {
 	walked   string
 	walkedAt time.Time
 
+	guess        *guess // about a name in this folder, under way
+	wrongGuesses uint8  // about unknown names, since one was right
+	vast         bool   // one page did not show all beneath this folder
+
 	older, newer *Inode // in the order of use, see forget.go
 }
 

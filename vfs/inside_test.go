@@ -35,7 +35,9 @@ func TestEnteringAFolderIsOneListing(t *testing.T) {
 	w.must(err)
 	_, err = w.lookup("d/none")
 	w.want(err, object.KindNotFound)
-	if got, want := asked(), []string{"List ", "List d/", "List d/e/", "Head d/e/f"}; !slices.Equal(got, want) {
+	got := asked()
+	slices.Sort(got) // the first two are asked for at the same time
+	if want := []string{"Head d/e/f", "List ", "List d/"}; !slices.Equal(got, want) {
 		t.Errorf("asked for %q, not %q", got, want)
 	}
 }
@@ -51,7 +53,9 @@ func TestFolderThatIsEnteredHasItsMarkersAttributes(t *testing.T) {
 	if e.Attr.Mode&0o7777 != 0o750 {
 		t.Errorf("the folder's mode is %o", e.Attr.Mode)
 	}
-	if got, want := asked(), []string{"List ", "List d/", "Head d/"}; !slices.Equal(got, want) {
+	got := asked()
+	slices.Sort(got)
+	if want := []string{"Head d/", "List ", "List d/"}; !slices.Equal(got, want) {
 		t.Errorf("asked for %q, not %q", got, want)
 	}
 }
@@ -75,7 +79,10 @@ func TestFirstPageOfALargeFolderIsAskedForOnce(t *testing.T) {
 	if got, want := w.list("d"), []string{"a", "b", "c", "d", "e", "f", "g"}; !slices.Equal(got, want) {
 		t.Errorf("lists %q", got)
 	}
-	if got, want := asked(), []string{"List ", "List d/", "List d/", "List d/"}; !slices.Equal(got, want) {
+	got := asked()
+	slices.Sort(got)
+	// A page of all that is beneath d, and the three of d itself.
+	if want := []string{"List ", "List d/", "List d/", "List d/", "List d/"}; !slices.Equal(got, want) {
 		t.Errorf("asked for %q, not %q", got, want)
 	}
 }

@@ -207,6 +207,7 @@ func (fs *FS) findRemote(ctx context.Context, p *Inode, name string) (found, err
 		}
 	} else if !known && fs.o.DirCacheTime > 0 {
 		fs.walkAgain(p, name)
+		fs.guessBelow(p, name)
 		if err := fs.loadTogether(ctx, p); err != nil {
 			return found{}, err
 		}

@@ -17,6 +17,7 @@ func TestNothingIsAskedAboutNamesInANewFolder(t *testing.T) {
 	w := newWorld(t, m)
 	_, err := w.lookup("none")
 	w.want(err, object.KindNotFound)
+	w.fs.wg.Wait() // what was asked for ahead
 	asked := m.requests("List") + m.requests("Head")
 	w.mkdir("d")
 	w.mkdir("d/e")

@@ -122,8 +122,12 @@ func (w *walk) passedLocked(prefix string) bool {
 	return w.pos > prefix && !strings.HasPrefix(w.pos, prefix)
 }
 
+func newWalk(fs *FS, prefix, from string) *walk {
+	return &walk{fs: fs, prefix: prefix, from: from, allowed: firstAllowance, news: make(chan struct{})}
+}
+
 func (fs *FS) beginWalkLocked(prefix, from string) *walk {
-	w := &walk{fs: fs, prefix: prefix, from: from, allowed: firstAllowance, news: make(chan struct{})}
+	w := newWalk(fs, prefix, from)
 	fs.tree.walks = append(fs.tree.walks, w)
 	fs.wg.Go(w.run)
 	return w
@@ -282,6 +286,7 @@ func (w *walk) statLocked() bool {
 // that names are the same.
 type splitter struct {
 	base   string
+	whole  bool        // the listing of base is wanted as well
 	max    int         // entries of all open folders together
 	open   []*building // from base down to the folder of the last key
 	closed []*building
@@ -303,7 +308,7 @@ type building struct {
 func (s *splitter) page(objects []object.Info, st *stamp) {
 	if len(s.open) == 0 {
 		s.begin(s.base, st)
-		s.open[0].over = true // nobody asks: it was listed to notice the walk
+		s.open[0].over = !s.whole // it was listed to notice the walk
 	}
 	for _, b := range s.open {
 		if st != nil && st.order < b.stamp.order { // the end may come without a request
@@ -353,7 +358,7 @@ func (s *splitter) close() {
 	s.open = s.open[:len(s.open)-1]
 	b.namer.end()
 	s.held -= len(b.all)
-	if len(s.open) > 0 {
+	if len(s.open) > 0 || s.whole {
 		s.closed = append(s.closed, b)
 	}
 }
