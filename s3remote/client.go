@@ -45,6 +45,7 @@ type Client struct {
 		exactKeys    atomic.Bool    // keeps "a//b" and "a/../b" apart from "a/b" and "b"
 		listV1       atomic.Bool    // does not know the second form of listings
 		singleDelete atomic.Bool    // does not know DeleteObjects
+		plainDelete  atomic.Bool    // does not know conditions on DeleteObject
 		noSums       atomic.Bool    // does not check parts by their CRC32C
 	}
 }

@@ -16,13 +16,42 @@ import (
 )
 
 // Delete removes the object under key. Deleting what is not there is no error.
-func (b *Bucket) Delete(ctx context.Context, key string) error {
-	const op = "DeleteObject"
-	if err := b.checkKey(ctx, op, key); err != nil {
+func (b *Bucket) Delete(ctx context.Context, key string) error { return b.delete(ctx, key, nil) }
+
+// DeleteVersion is Delete, but KindConflict if the object is another version than id: nothing
+// is removed then. Stores that do not know conditional deletes remove any version.
+func (b *Bucket) DeleteVersion(ctx context.Context, id object.ID) error {
+	learned := &b.client.learned
+	if id.ETag == "" || learned.plainDelete.Load() {
+		return b.Delete(ctx, id.Key)
+	}
+	if err := b.checkKey(ctx, opDelete, id.Key); err != nil {
 		return err
 	}
-	err := b.do(ctx, call{op: op, key: key, try: func(ctx context.Context, _ bool) error {
-		_, err := b.client.s3.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: b.full(key)}, b.inRegion)
+	err := b.delete(ctx, id.Key, quoted(id.ETag))
+	switch object.KindOf(err) {
+	case object.KindUnsupported, object.KindInvalid:
+		learned.plainDelete.Store(true)
+		return b.Delete(ctx, id.Key)
+	case object.KindConflict:
+		if now, herr := b.Head(ctx, id.Key); herr == nil && now.ETag == id.ETag { // it can't compare
+			learned.plainDelete.Store(true)
+			return b.Delete(ctx, id.Key)
+		} else if object.Is(herr, object.KindNotFound) {
+			return nil
+		}
+	}
+	return err
+}
+
+const opDelete = "DeleteObject"
+
+func (b *Bucket) delete(ctx context.Context, key string, ifMatch *string) error {
+	if err := b.checkKey(ctx, opDelete, key); err != nil {
+		return err
+	}
+	err := b.do(ctx, call{op: opDelete, key: key, try: func(ctx context.Context, _ bool) error {
+		_, err := b.client.s3.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: b.full(key), IfMatch: ifMatch}, b.inRegion)
 		return err
 	}})
 	if object.Is(err, object.KindNotFound) {

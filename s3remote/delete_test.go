@@ -112,3 +112,52 @@ func TestDeleteOfABucketThatIsGone(t *testing.T) {
 	_, b := serve(t, nil, func(w http.ResponseWriter, _ *request) { refuse(w, 404, "NoSuchBucket") })
 	wantKind(t, b.Delete(t.Context(), "k"), object.KindNoBucket)
 }
+
+func TestDeleteOfAVersion(t *testing.T) {
+	is := func(etag string, answer func(w http.ResponseWriter)) func(w http.ResponseWriter, r *request) {
+		return func(w http.ResponseWriter, r *request) {
+			switch {
+			case r.Method == http.MethodHead && etag == "":
+				w.WriteHeader(404)
+			case r.Method == http.MethodHead:
+				serveObject(w, r, "data", etag)
+			case r.Header.Get("If-Match") != "":
+				answer(w)
+			default:
+				w.WriteHeader(204)
+			}
+		}
+	}
+	refused := func(status int, code string) func(w http.ResponseWriter) {
+		return func(w http.ResponseWriter) { refuse(w, status, code) }
+	}
+	for name, c := range map[string]struct {
+		etag     string
+		answer   func(w http.ResponseWriter)
+		conflict bool
+		requests int // of two deletes
+	}{
+		"it is that version":              {"e1", func(w http.ResponseWriter) { w.WriteHeader(204) }, false, 2},
+		"it is not there":                 {"", refused(404, "NoSuchKey"), false, 2},
+		"it is another version":           {"e2", refused(412, "PreconditionFailed"), true, 4},
+		"it went meanwhile":               {"", refused(412, "PreconditionFailed"), false, 4},
+		"the store can't compare":         {"e1", refused(412, "PreconditionFailed"), false, 4},
+		"the store does not know it":      {"e1", refused(501, "NotImplemented"), false, 3},
+		"the store takes it for nonsense": {"e1", refused(400, "InvalidArgument"), false, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, b := serve(t, nil, is(c.etag, c.answer))
+			for range 2 {
+				err := b.DeleteVersion(t.Context(), object.ID{Key: "k", ETag: "e1"})
+				if c.conflict {
+					wantKind(t, err, object.KindConflict)
+				} else {
+					ok(t, err)
+				}
+			}
+			if s.count() != c.requests || s.request(1).Header.Get("If-Match") != `"e1"` {
+				t.Errorf("%q", s.seen())
+			}
+		})
+	}
+}

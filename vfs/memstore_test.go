@@ -224,6 +224,19 @@ func (m *memStore) Delete(_ context.Context, key string) error {
 	return nil
 }
 
+func (m *memStore) DeleteVersion(_ context.Context, id object.ID) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.begin("Delete", id.Key); err != nil {
+		return err
+	}
+	if o, ok := m.objects[id.Key]; ok && o.info.ETag != id.ETag {
+		return object.Errorf(object.KindConflict, "delete", id.Key, "it is another version")
+	}
+	delete(m.objects, id.Key)
+	return nil
+}
+
 func (m *memStore) DeleteMany(_ context.Context, keys []string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

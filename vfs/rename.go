@@ -203,11 +203,15 @@ func (fs *FS) renameFile(ctx context.Context, r rename, key string) error {
 	was := info
 	info = fs.copiedInfo(info, copied, key, o)
 	fs.replaced(ctx, r)
-	if err := fs.removeOld(ctx, r, old); err != nil {
+	taken, err := fs.removeOld(ctx, r, object.ID{Key: old, ETag: was.ETag})
+	if err != nil {
 		return err
 	}
 	fs.o.Cache.Inherit(was, info, nil, nil)
 	fs.moved(r, info, true)
+	if taken {
+		fs.forgetListing(r.from)
+	}
 	r.n.follow(info)
 	r.n.letGo()
 	return nil
@@ -244,19 +248,29 @@ func (r *rename) leading(ctx context.Context) error {
 }
 
 // removeOld deletes the old name of a file whose copy stands. If that fails, the file may
-// be under both names, and both are looked up again.
-func (fs *FS) removeOld(ctx context.Context, r rename, old string) error {
-	err := fs.keepFolder(ctx, r.from, r.oldName)
+// be under both names, and both are looked up again. taken says that somebody else has stored
+// another version there meanwhile, which stays.
+func (fs *FS) removeOld(ctx context.Context, r rename, old object.ID) (taken bool, err error) {
+	err = fs.keepFolder(ctx, r.from, r.oldName)
 	if err == nil {
-		err = fs.store.Delete(ctx, old)
+		err = fs.store.DeleteVersion(ctx, old)
 	}
-	if err != nil {
+	switch {
+	case object.Is(err, object.KindConflict):
+		fs.log.Info("somebody else stored an object under a name while the file there was renamed: it stays", "op", "rename", "key", old.Key)
+		return true, nil
+	case err != nil:
 		fs.expire(r.n)
-		fs.tree.Lock()
-		defer fs.tree.Unlock()
-		fs.setListingLocked(r.to, nil)
+		fs.forgetListing(r.to)
 	}
-	return err
+	return false, err
+}
+
+// forgetListing makes the names in a folder be looked up again.
+func (fs *FS) forgetListing(p *Inode) {
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	fs.setListingLocked(p, nil)
 }
 
 // copiedInfo describes a copy: what the store said of it, and what came from the source.

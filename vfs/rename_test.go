@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"context"
 	"runtime"
 	"testing"
 	"time"
@@ -160,6 +161,33 @@ func TestRenameThatFailsAtItsEndShowsBothNames(t *testing.T) {
 	for _, name := range []string{"tmp", "d/f"} {
 		if got := w.read(name); got != "renamed" {
 			t.Errorf("%s reads %q", name, got)
+		}
+	}
+}
+
+// racedStore lets somebody else replace a key as soon as it was copied.
+type racedStore struct {
+	*memStore
+	theirs string
+}
+
+func (s *racedStore) Copy(ctx context.Context, src object.ID, dst string, o object.CopyOptions) (object.Info, error) {
+	info, err := s.memStore.Copy(ctx, src, dst, o)
+	if s.theirs != "" {
+		s.put(src.Key, s.theirs, nil)
+	}
+	return info, err
+}
+
+func TestRegressionRenameLeavesWhatOthersStoreUnderTheOldName(t *testing.T) {
+	m := newMemStore()
+	m.put("f", "ours", nil)
+	w := newWorld(t, m, func(o *Options) { o.Store = &racedStore{memStore: m, theirs: "theirs"} })
+	w.must(w.rename("f", "g"))
+	for name, want := range map[string]string{"f": "theirs", "g": "ours"} {
+		w.stored(name, want)
+		if got := w.read(name); got != want {
+			t.Errorf("%s reads %q, not %q", name, got, want)
 		}
 	}
 }

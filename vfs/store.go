@@ -21,6 +21,9 @@ type Store interface {
 	Copy(ctx context.Context, src object.ID, dst string, o object.CopyOptions) (object.Info, error)
 	// Delete removes a key; that it is not there is no error.
 	Delete(ctx context.Context, key string) error
+	// DeleteVersion is Delete, but KindConflict, and nothing is removed, where the store finds
+	// another version under the key.
+	DeleteVersion(ctx context.Context, id object.ID) error
 	// DeleteMany removes any number of keys; on an error some may be gone.
 	DeleteMany(ctx context.Context, keys []string) error
 }

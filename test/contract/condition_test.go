@@ -33,6 +33,31 @@ func TestPutDependsOnWhatIsThere(t *testing.T) {
 	})
 }
 
+// Stores that know no conditional delete remove any version; none refuses that of the right
+// one, and none says that it has left what is gone.
+func TestDeleteOfAVersion(t *testing.T) {
+	run(t, func(t *testing.T, e *env) {
+		for range 2 { // as before, and with what was learned of the store
+			put := func(data string) object.Info {
+				info, err := e.bucket.Put(e.ctx, "k", section([]byte(data)), object.PutOptions{})
+				e.must(err)
+				return info
+			}
+			first, second := put("first"), put("second")
+			err := e.bucket.DeleteVersion(e.ctx, object.ID{Key: "k", ETag: first.ETag})
+			if err != nil {
+				e.kind(err, object.KindConflict)
+				e.holds("k", "second")
+			}
+			t.Logf("another version is kept: %v", err != nil)
+			e.must(e.bucket.DeleteVersion(e.ctx, object.ID{Key: "k", ETag: second.ETag}))
+			_, err = e.bucket.Head(e.ctx, "k")
+			e.kind(err, object.KindNotFound)
+			e.must(e.bucket.DeleteVersion(e.ctx, object.ID{Key: "k", ETag: second.ETag}))
+		}
+	})
+}
+
 // A marker is a key of its own kind on stores whose keys are paths.
 func TestMarkerDependsOnWhatIsThere(t *testing.T) {
 	run(t, func(t *testing.T, e *env) {

@@ -30,6 +30,7 @@ type Bucket interface {
 	Put(ctx context.Context, key string, body *io.SectionReader, o object.PutOptions) (object.Info, error)
 	Copy(ctx context.Context, src object.ID, dst string, o object.CopyOptions) (object.Info, error)
 	Delete(ctx context.Context, key string) error
+	DeleteVersion(ctx context.Context, id object.ID) error
 	DeleteMany(ctx context.Context, keys []string) error
 	CreateUpload(ctx context.Context, key string, o object.PutOptions) (uploadID string, err error)
 	UploadPart(ctx context.Context, key, uploadID string, number int, body *io.SectionReader) (object.Part, error)

@@ -56,6 +56,23 @@ func TestUnlinkOfOpenFiles(t *testing.T) {
 	same(t, "the open file", string(buf), want)
 }
 
+func TestRenameLeavesWhatOthersStoreMeanwhile(t *testing.T) {
+	t.Parallel()
+	semantics.Claim(t, "rename of a file removes from the old name only the version that it has copied, where the store knows conditional deletes (AWS, versitygw; Ceph 16 and MinIO do not): what somebody else stores there meanwhile stays.")
+	m, fake, b := fakeMount(t)
+	b.Put("a", []byte("ours"), nil)
+	same(t, "a", read(t, m.Dir+"/a"), "ours")
+	fake.Fail(s3fake.Rule{Op: s3fake.DeleteObject, Fault: s3fake.SlowDown()})
+	renamed := make(chan error)
+	go func() { renamed <- os.Rename(m.Dir+"/a", m.Dir+"/c") }()
+	eventually(t, "the delete of the old name", func() bool { return fake.Stats().Requests[s3fake.DeleteObject] > 0 })
+	b.Put("a", []byte("theirs"), nil)
+	fake.Heal()
+	must(t, <-renamed)
+	same(t, "the old name", read(t, m.Dir+"/a"), "theirs")
+	same(t, "the new name", read(t, m.Dir+"/c"), "ours")
+}
+
 func TestRenames(t *testing.T) {
 	semantics.Claim(t,
 		"rename of a file copies within S3 and then deletes: at no moment is the file under neither name.",

@@ -276,6 +276,11 @@ func (o *Overlay) Delete(ctx context.Context, key string) error {
 	return o.DeleteMany(ctx, []string{key})
 }
 
+// DeleteVersion is Delete: what was promised in order comes about in that order.
+func (o *Overlay) DeleteVersion(ctx context.Context, id object.ID) error {
+	return o.Delete(ctx, id.Key)
+}
+
 // DeleteMany promises that keys will go. It is durable a moment after it returned, or with
 // the next promise.
 func (o *Overlay) DeleteMany(ctx context.Context, keys []string) error {
