@@ -36,7 +36,7 @@ func (fs *FS) guessBelow(p *Inode, name string) {
 		return
 	}
 	g := &guess{prefix: p.keyLocked() + piece + "/", done: make(chan struct{})}
-	if len(g.prefix) > keyname.MaxKey || fs.tree.foreseen.get(fs, g.prefix) != nil {
+	if len(g.prefix) > keyname.MaxKey || fs.tree.foreseen.get(fs, g.prefix) != nil || fs.walkComesLocked(g.prefix) {
 		return
 	}
 	p.t.guess = g

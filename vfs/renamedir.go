@@ -45,7 +45,7 @@ func (fs *FS) renameFolder(ctx context.Context, r rename, newPrefix string) erro
 			fs.expire(r.n)
 		}
 	}
-	fs.leftFolder(r, t, err == nil)
+	fs.leftFolder(r, t, err == nil && t.move.Stayed() == 0)
 	return err
 }
 

@@ -73,6 +73,33 @@ func TestRenameLeavesWhatOthersStoreMeanwhile(t *testing.T) {
 	same(t, "the new name", read(t, m.Dir+"/c"), "ours")
 }
 
+func TestFoldersRenameLeavesWhatOthersStoreMeanwhile(t *testing.T) {
+	t.Parallel()
+	semantics.Claim(t, "rename of a folder lists the old names once more before it deletes them: what somebody else has stored there since it was copied stays, and the log tells how much that is.")
+	m, fake, b := fakeMount(t)
+	for i := range 20 {
+		b.Put(fmt.Sprintf("dir/%02d", i), []byte("ours"), nil)
+	}
+	fake.Fail(s3fake.Rule{Op: s3fake.CopyObject, Key: "moved/13", Fault: s3fake.SlowDown()})
+	renamed := make(chan error)
+	go func() { renamed <- os.Rename(m.Dir+"/dir", m.Dir+"/moved") }()
+	eventually(t, "a copy", func() bool {
+		_, ok := b.Get("moved/05")
+		return ok
+	})
+	b.Put("dir/05", []byte("theirs"), nil)
+	b.Put("dir/new", []byte("theirs, too"), nil)
+	fake.Heal()
+	must(t, <-renamed)
+	for name, want := range map[string]string{"dir/05": "theirs", "dir/new": "theirs, too", "moved/05": "ours", "moved/13": "ours"} {
+		same(t, name, read(t, m.Dir+"/"+name), want)
+	}
+	same(t, "what is left of the folder", len(names(t, m.Dir+"/dir")), 2)
+	if !strings.Contains(m.Log(), "what somebody else has stored there meanwhile") {
+		t.Errorf("the log says %q", m.Log())
+	}
+}
+
 func TestRenames(t *testing.T) {
 	semantics.Claim(t,
 		"rename of a file copies within S3 and then deletes: at no moment is the file under neither name.",

@@ -101,11 +101,13 @@ type Move struct {
 
 	first *object.Page // of the old prefix, if it was listed ahead
 
-	mu     sync.Mutex      // guards what follows while copies run
-	keys   keyList         // the old keys that were found
-	copied keyList         // the new ones that stand, or may stand after a failure
-	left   map[string]bool // old keys that stay, since something else is under the new one
-	failed error           // the first failure: no more copies begin
+	mu     sync.Mutex        // guards what follows while copies run
+	keys   keyList           // the old keys that were found
+	etags  map[string]string // of these, as they were found
+	copied keyList           // the new ones that stand, or may stand after a failure
+	left   map[string]bool   // old keys that stay, since something else is under the new one
+	failed error             // the first failure: no more copies begin
+	stayed int               // objects that are no longer those that were copied
 }
 
 // keyList is keys up to a number of them. The rest is known by listing only.
@@ -228,7 +230,7 @@ func (v *Move) copyAll(ctx context.Context) error {
 		page := *v.first
 		v.first = nil
 		for _, info := range page.Objects {
-			v.keys.add(info.Key, v.m.o.Keep)
+			v.found(info)
 			if v.rec.Marker && info.Key == v.from {
 				continue // the one that is there stays until the move is decided
 			}
@@ -243,6 +245,18 @@ func (v *Move) copyAll(ctx context.Context) error {
 	}
 	g.Wait() // the failures are in v
 	return v.failure()
+}
+
+// found notes an old key.
+func (v *Move) found(info object.Info) {
+	if v.keys.add(info.Key, v.m.o.Keep); v.keys.more {
+		v.etags = nil
+		return
+	}
+	if v.etags == nil {
+		v.etags = map[string]string{}
+	}
+	v.etags[info.Key] = info.ETag
 }
 
 func (v *Move) failure() error {
@@ -362,8 +376,46 @@ func (v *Move) deleteOld(ctx context.Context) error {
 	if v.keys.more {
 		return v.m.finish(ctx, &v.rec)
 	}
-	old := slices.DeleteFunc(slices.Clone(v.keys.keys), func(key string) bool { return v.left[key] })
+	old, err := v.unchanged(ctx)
+	if err != nil {
+		return err
+	}
+	if v.stayed > 0 {
+		v.m.o.Log.Warn("a folder's rename leaves under the old name what somebody else has stored there meanwhile",
+			"op", "rename", "from", v.from, "to", v.to, "objects", v.stayed)
+	}
 	return v.m.o.Store.DeleteMany(ctx, old)
+}
+
+// Stayed is how many objects Delete has left under the old prefix, since they are not those
+// that were copied.
+func (v *Move) Stayed() int { return v.stayed }
+
+// unchanged lists the old keys once more, right before they are deleted, and returns those
+// whose object is still the one that was copied: in a large folder that was a while ago.
+func (v *Move) unchanged(ctx context.Context) (same []string, err error) {
+	for q := (object.Query{Prefix: v.from}); ; {
+		page, err := v.m.list(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, info := range page.Objects {
+			etag, ok := v.etags[info.Key]
+			marker := info.Key == v.from && strings.HasSuffix(v.from, "/") // moveMarker took it as it is
+			// A local version may have come to be the store's meanwhile.
+			local := object.ID{ETag: etag}.Local()
+			switch {
+			case v.left[info.Key]:
+			case marker, ok && (etag == info.ETag || local):
+				same = append(same, info.Key)
+			default:
+				v.stayed++
+			}
+		}
+		if q.Token = page.Next; q.Token == "" {
+			return same, nil
+		}
+	}
 }
 
 // giveUp notes that what comes to be under the new prefix from now on is not the move's.

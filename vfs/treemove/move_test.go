@@ -205,3 +205,32 @@ func TestMoveThatCantBeDecidedIsUndone(t *testing.T) {
 		t.Errorf("records left: %v, %v", left, err)
 	}
 }
+
+// What somebody else stores beneath the old prefix while a folder is moved stays there.
+func TestRegressionMoveLeavesWhatOthersStoreMeanwhile(t *testing.T) {
+	b, dir := newBucket(fixed()), recordDir(t)
+	for i := range 3 {
+		b.put(fmt.Sprintf("p/old/%d", i), fmt.Sprint("body ", i), nil, false)
+	}
+	var log bytes.Buffer
+	m := New(Options{Store: b, Dir: dir, Now: b.now, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	v := m.Begin("p/old/", "p/new/")
+	if err := v.Copy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.put("p/old/1", "theirs", nil, false)
+	b.put("p/old/3", "theirs, too", nil, false)
+	if err := v.Delete(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.want(t, "p/new/0", "p/new/1", "p/new/2", "p/old/1", "p/old/3")
+	if got := b.bodies(); got["p/new/1"] != "body 1" || got["p/old/1"] != "theirs" {
+		t.Errorf("%q", got)
+	}
+	if v.Stayed() != 2 || !strings.Contains(log.String(), "objects=2") {
+		t.Errorf("%d stayed, the log says %q", v.Stayed(), &log)
+	}
+	if log := recovered(t, b, dir); log != "" {
+		t.Errorf("a move is left over: %q", log)
+	}
+}
