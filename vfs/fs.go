@@ -2,7 +2,6 @@ package vfs
 
 import (
 	"context"
-	"hash/fnv"
 	"hash/maphash"
 	"log/slog"
 	"sync"
@@ -90,6 +89,7 @@ type FS struct {
 		sync.Mutex
 		nodes    map[NodeID]*Inode
 		inos     map[uint64]*Inode
+		numbers  inoNumbers
 		lastID   NodeID
 		order    inodeOrder
 		listed   int // entries in cached listings
@@ -322,10 +322,7 @@ func (fs *FS) addLocked(p *Inode, name string, f found) *Inode {
 	}
 	p.t.children[name] = n
 	fs.tree.nodes[n.id] = n
-	ino := inoOf(n.keyLocked())
-	for fs.tree.inos[ino] != nil {
-		ino++
-	}
+	ino := fs.freeInoLocked(n.keyLocked())
 	fs.tree.inos[ino] = n
 	n.t.attr.Ino = ino
 	fs.tree.order.add(n)
@@ -334,11 +331,16 @@ func (fs *FS) addLocked(p *Inode, name string, f found) *Inode {
 	return n
 }
 
-// inoOf makes a key's inode number, the same at each mount.
-func inoOf(key string) uint64 {
-	h := fnv.New64a()
-	h.Write([]byte(key)) // never fails
-	return h.Sum64()>>1 | 1<<32
+// freeInoLocked returns the inode number for a file with a key, which becomes known.
+func (fs *FS) freeInoLocked(key string) uint64 {
+	ino := fs.tree.numbers.of(key)
+	fs.tree.numbers.drop(key)
+	for {
+		if _, taken := fs.tree.numbers.taken[ino]; !taken && fs.tree.inos[ino] == nil {
+			return ino
+		}
+		ino++
+	}
 }
 
 // detachLocked takes an inode's name away: it was removed, or the name stands for
@@ -356,6 +358,9 @@ func (fs *FS) dropLocked(n *Inode) {
 		n.t.staged == nil && len(n.t.children) == 0 && len(n.t.former) == 0 && n.t.through == nil && len(n.t.links) == 0 {
 		if fs.tree.nodes[n.t.node] != n {
 			return
+		}
+		if !n.t.gone {
+			fs.tree.numbers.keep(n.keyLocked(), n.t.attr.Ino)
 		}
 		delete(fs.tree.nodes, n.t.node)
 		fs.tree.order.remove(n)

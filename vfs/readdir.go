@@ -274,7 +274,7 @@ func (fs *FS) dirEntry(p *Inode, e listed, plus bool) DirEntry {
 	if e.dir {
 		key += "/"
 	}
-	d.Ino = inoOf(key)
+	d.Ino = fs.tree.numbers.of(key)
 	if !e.dir {
 		d.Type = fs.typeLocked(e)
 	}

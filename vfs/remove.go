@@ -123,6 +123,7 @@ func mayBeStored(err error) bool {
 // unnameLocked takes the leading name of an inode out of its folder: it was removed.
 func (fs *FS) unnameLocked(p, n *Inode) {
 	fs.changedLocked(n.keyLocked())
+	fs.tree.numbers.drop(n.keyLocked())
 	name := n.t.name
 	if !n.dropNameLocked(p, name) {
 		fs.detachLocked(n)

@@ -309,6 +309,7 @@ func (fs *FS) moved(r rename, info object.Info, remote bool) {
 		fs.unnameLocked(r.to, r.target)
 	}
 	fs.changedLocked(n.keyLocked())
+	fs.tree.numbers.drop(n.keyLocked())
 	delete(r.from.t.children, r.oldName)
 	fs.patchLocked(r.from, r.oldName, nil)
 	n.t.parent, n.t.name, n.t.piece, n.t.form = r.to, r.newName, r.piece, keyname.Plain
