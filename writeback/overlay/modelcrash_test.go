@@ -2,7 +2,9 @@ package overlay
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -11,6 +13,24 @@ import (
 
 	"github.com/s3mount/s3mount/object"
 )
+
+// image copies what the disk has. A segment of the journal that is made ahead may get its name
+// meanwhile: then the copy is none of one moment, and made again.
+func (w *world) image() string {
+	for try := 1; ; try++ {
+		to := scratch(w.t)
+		var err error
+		for _, dir := range []string{"journal", "sending/uploads"} { // what is staged there counts for nothing
+			err = errors.Join(err, os.CopyFS(filepath.Join(to, dir), os.DirFS(filepath.Join(w.dir, dir))))
+		}
+		if errors.Is(err, fs.ErrNotExist) && try < 100 {
+			w.check(os.RemoveAll(to))
+			continue
+		}
+		w.check(err)
+		return to
+	}
+}
 
 // crash ends the process at once, perhaps with the loss of what was not synced, and goes on
 // with what the disk has.
@@ -35,10 +55,7 @@ func (w *world) crash() {
 		time.Sleep(50 * time.Microsecond)
 	}
 	power := w.rnd.IntN(2) == 0
-	to := scratch(w.t)
-	for _, dir := range []string{"journal", "sending/uploads"} { // what is staged there counts for nothing
-		w.check(os.CopyFS(filepath.Join(to, dir), os.DirFS(filepath.Join(w.dir, dir))))
-	}
+	to := w.image()
 	if power {
 		w.loseUnsynced(to)
 	}
