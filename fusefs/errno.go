@@ -46,6 +46,7 @@ var errnos = map[object.Kind]syscall.Errno{
 	object.KindRange:        syscall.ERANGE,
 	object.KindBadHandle:    syscall.EBADF,
 	object.KindLoop:         syscall.EINVAL,
+	object.KindNoLinks:      syscall.EPERM, // as link(2) says of such file systems: programs fall back on it
 	object.KindTooManyLinks: syscall.EMLINK,
 	object.KindAttrTooLarge: syscall.E2BIG,
 	object.KindAttrSpace:    syscall.ENOSPC,
@@ -56,7 +57,7 @@ var errnos = map[object.Kind]syscall.Errno{
 var ordinary = map[object.Kind]bool{
 	object.KindNotFound: true, object.KindExists: true, object.KindNameTooLong: true, object.KindNotDir: true,
 	object.KindIsDir: true, object.KindNotEmpty: true, object.KindNoAttr: true, object.KindRange: true,
-	object.KindBadHandle: true, object.KindLoop: true, object.KindTooManyLinks: true, object.KindCanceled: true, object.KindReadOnly: true,
+	object.KindBadHandle: true, object.KindLoop: true, object.KindNoLinks: true, object.KindTooManyLinks: true, object.KindCanceled: true, object.KindReadOnly: true,
 	object.KindUnsupported: true, object.KindInvalid: true, object.KindNotUTF8: true,
 	object.KindAttrTooLarge: true, object.KindAttrSpace: true,
 }

@@ -44,6 +44,7 @@ const (
 	KindRange                    // the caller's buffer is too small
 	KindBadHandle                // the handle was not opened for this
 	KindLoop                     // a directory would become its own child
+	KindNoLinks                  // there are no hard links here
 	KindTooManyLinks             // a file or the mount has as many hard links as it may
 	KindAttrTooLarge             // an attribute is larger than any can be
 	KindAttrSpace                // no room is left for attributes
@@ -56,7 +57,7 @@ var kindNames = [kindEnd]string{
 	"archived", "invalid", "not UTF-8", "name too long", "too large", "no space on the local disk",
 	"quota reached", "not supported", "store not available", "timed out", "canceled",
 	"corrupt data", "read-only", "not a directory", "is a directory", "directory not empty",
-	"busy", "no such attribute", "buffer too small", "bad file handle", "directory loop", "too many links",
+	"busy", "no such attribute", "buffer too small", "bad file handle", "directory loop", "no hard links", "too many links",
 	"attribute too large", "no room for attributes",
 }
 

@@ -53,7 +53,7 @@ func (fs *FS) Link(ctx context.Context, id, parent NodeID, name string) (Entry, 
 	}
 	switch {
 	case fs.o.Promises != nil:
-		return Entry{}, object.Errorf(object.KindUnsupported, "link", fs.keyOf(n), "not with --writeback")
+		return Entry{}, object.Errorf(object.KindNoLinks, "link", fs.keyOf(n), "not with --writeback")
 	case n.dir:
 		return Entry{}, object.Errorf(object.KindIsDir, "link", fs.keyOf(n), "")
 	}

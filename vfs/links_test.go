@@ -169,6 +169,6 @@ func TestNoLinksWithPromises(t *testing.T) {
 	w := newWorld(t, newMemStore())
 	w.write("f", "x")
 	w.fs.o.Promises = struct{ Promises }{}
-	w.want(w.link("f", "g"), object.KindUnsupported)
+	w.want(w.link("f", "g"), object.KindNoLinks)
 	w.fs.o.Promises = nil
 }
