@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/textproto"
 	"time"
 
 	"github.com/aws/smithy-go"
@@ -152,6 +153,7 @@ func (v *verdict) broken(err error) {
 	var canceled *smithy.CanceledError
 	var badParams smithy.InvalidParamsError
 	var badInput *smithy.SerializationError
+	var header textproto.ProtocolError
 	switch {
 	case errors.As(err, &stage):
 		e.Kind, e.Err = object.KindTimeout, stage
@@ -163,6 +165,8 @@ func (v *verdict) broken(err error) {
 		// The caller's context: the loop sees to it.
 	case errors.As(err, &badParams), errors.As(err, &badInput):
 		e.Kind, v.retry, v.refused = object.KindInvalid, never, true
+	case errors.As(err, &header): // metadata with a NUL, say, which come again with each answer
+		e.Kind, e.Err, v.retry = object.KindOther, fmt.Errorf("odd answer: %w", header), few
 	case errors.As(err, &nerr):
 		if nerr.Timeout() {
 			e.Kind = object.KindTimeout

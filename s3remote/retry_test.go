@@ -74,6 +74,23 @@ func TestPassingFailuresAreRetried(t *testing.T) {
 	}
 }
 
+// A header that makes no sense comes again with each answer: metadata with a NUL, say.
+func TestHeadersThatMakeNoSenseAreNotRetriedForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, b := serve(t, nil, func(w http.ResponseWriter, _ *request) {
+			c, _, _ := w.(http.Hijacker).Hijack()
+			_, _ = c.Write([]byte("HTTP/1.1 200 OK\r\nX-Amz-Meta-A: a\x00b\r\nContent-Length: 0\r\n\r\n"))
+			c.Close()
+		})
+		start := time.Now()
+		_, err := b.Head(t.Context(), "k")
+		wantKind(t, err, object.KindOther)
+		if d := time.Since(start); d > 5*time.Second || s.count() != fewTries || !strings.Contains(err.Error(), "odd answer") {
+			t.Errorf("%v after %v and %q", err, d, s.seen())
+		}
+	})
+}
+
 func TestOutageIsRiddenOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, b := serve(t, nil, func(w http.ResponseWriter, _ *request) { put(w, "e1") })
