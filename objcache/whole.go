@@ -104,7 +104,7 @@ func (d *diskCache) movePinsLocked(e, heir *entry) {
 	d.mu.live.Remove(heir.name)
 	d.mu.pinned += heir.reserved - e.pinnedBytes
 	heir.pins, heir.pinnedBytes = e.pins, heir.reserved
-	e.pins, e.pinnedBytes, e.heir = 0, 0, heir
+	e.pins, e.pinnedBytes, e.heir, e.proof = 0, 0, heir, proof{}
 }
 
 // entryLocked returns the entry whose file w has; nil: none.

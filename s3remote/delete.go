@@ -21,25 +21,46 @@ func (b *Bucket) Delete(ctx context.Context, key string) error { return b.delete
 // DeleteVersion is Delete, but KindConflict if the object is another version than id: nothing
 // is removed then. Stores that do not know conditional deletes remove any version.
 func (b *Bucket) DeleteVersion(ctx context.Context, id object.ID) error {
-	learned := &b.client.learned
-	if id.ETag == "" || learned.plainDelete.Load() {
+	if id.ETag == "" || b.client.learned.plainDelete.Load() {
 		return b.Delete(ctx, id.Key)
 	}
-	if err := b.checkKey(ctx, opDelete, id.Key); err != nil {
+	etag := quoted(id.ETag)
+	if b.client.quirks.bareMatch != b.client.learned.otherQuotes.Load() {
+		etag = &id.ETag
+	}
+	err := b.delete(ctx, id.Key, etag)
+	var e *object.Error
+	switch {
+	case errors.As(err, &e) && e.Code == "ConditionalRequestConflict": // somebody else is writing
+	case object.Is(err, object.KindConflict):
+		return b.comparesDeletes(ctx, id, err)
+	case object.Is(err, object.KindUnsupported), object.Is(err, object.KindInvalid):
+		return b.deletePlainly(ctx, id.Key)
+	}
+	return err
+}
+
+// comparesDeletes tells a store that found another version from one that can't compare:
+// refusal is its answer.
+func (b *Bucket) comparesDeletes(ctx context.Context, id object.ID, refusal error) error {
+	now, err := b.Head(ctx, id.Key)
+	switch {
+	case object.Is(err, object.KindNotFound):
+		return nil
+	case err != nil:
 		return err
+	case now.ETag == id.ETag:
+		return b.deletePlainly(ctx, id.Key)
 	}
-	err := b.delete(ctx, id.Key, quoted(id.ETag))
-	switch object.KindOf(err) {
-	case object.KindUnsupported, object.KindInvalid:
-		learned.plainDelete.Store(true)
-		return b.Delete(ctx, id.Key)
-	case object.KindConflict:
-		if now, herr := b.Head(ctx, id.Key); herr == nil && now.ETag == id.ETag { // it can't compare
-			learned.plainDelete.Store(true)
-			return b.Delete(ctx, id.Key)
-		} else if object.Is(herr, object.KindNotFound) {
-			return nil
-		}
+	return refusal
+}
+
+// deletePlainly is for a store that may not know conditional deletes. If it is that, and not
+// the key, it is not asked for them again.
+func (b *Bucket) deletePlainly(ctx context.Context, key string) error {
+	err := b.Delete(ctx, key)
+	if err == nil && !b.client.learned.plainDelete.Swap(true) {
+		b.client.cfg.Log.Warn("the store knows no conditional deletes: what somebody else stores under the old name of a file that is being renamed is removed", "op", opDelete, "key", key)
 	}
 	return err
 }

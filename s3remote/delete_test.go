@@ -144,20 +144,34 @@ func TestDeleteOfAVersion(t *testing.T) {
 		"the store can't compare":         {"e1", refused(412, "PreconditionFailed"), false, 4},
 		"the store does not know it":      {"e1", refused(501, "NotImplemented"), false, 3},
 		"the store takes it for nonsense": {"e1", refused(400, "InvalidArgument"), false, 3},
+		"somebody is writing":             {"e1", refused(409, "ConditionalRequestConflict"), true, 2 * fewTries},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, b := serve(t, nil, is(c.etag, c.answer))
-			for range 2 {
-				err := b.DeleteVersion(t.Context(), object.ID{Key: "k", ETag: "e1"})
-				if c.conflict {
-					wantKind(t, err, object.KindConflict)
-				} else {
-					ok(t, err)
+			synctest.Test(t, func(t *testing.T) {
+				s, b := serve(t, nil, is(c.etag, c.answer))
+				for range 2 {
+					err := b.DeleteVersion(t.Context(), object.ID{Key: "k", ETag: "e1"})
+					if c.conflict {
+						wantKind(t, err, object.KindConflict)
+					} else {
+						ok(t, err)
+					}
 				}
-			}
-			if s.count() != c.requests || s.request(1).Header.Get("If-Match") != `"e1"` {
-				t.Errorf("%q", s.seen())
-			}
+				if s.count() != c.requests || s.request(1).Header.Get("If-Match") != `"e1"` {
+					t.Errorf("%q", s.seen())
+				}
+			})
 		})
+	}
+}
+
+// What is wrong with a key says nothing of the store.
+func TestDeleteOfAVersionWhoseKeyIsRefused(t *testing.T) {
+	s, b := serve(t, nil, func(w http.ResponseWriter, r *request) { refuse(w, 400, "InvalidURI") })
+	for range 2 {
+		wantKind(t, b.DeleteVersion(t.Context(), object.ID{Key: "k", ETag: "e1"}), object.KindInvalid)
+	}
+	if s.count() != 4 || s.request(3).Header.Get("If-Match") == "" {
+		t.Errorf("%q", s.seen())
 	}
 }

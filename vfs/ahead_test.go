@@ -3,6 +3,7 @@ package vfs
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -88,4 +89,31 @@ func TestStatOfALargeFolderIsParallel(t *testing.T) {
 		}
 		t.Log(took, m.requests("List"), m.requests("Head"))
 	})
+}
+
+// With --writeback uploads end while listed files are fetched ahead.
+func TestFetchingAheadWhileUploadsEnd(t *testing.T) {
+	m := newMemStore()
+	for i := range 200 {
+		m.put(fmt.Sprintf("f%03d", i), fmt.Sprint(i), nil)
+	}
+	w := newWorld(t, m)
+	w.list("")
+	w.fs.tree.Lock()
+	l := w.fs.root.t.listing
+	var stored []object.Info
+	for _, name := range l.names {
+		stored = append(stored, l.byName[name].info)
+	}
+	along := &trail{l: l, until: len(l.names)}
+	w.fs.tree.Unlock()
+	var g sync.WaitGroup
+	g.Go(func() {
+		for _, info := range stored {
+			w.fs.Stored(info.ID(), info)
+		}
+	})
+	w.fs.fetchAlong(w.fs.root, along)
+	g.Wait()
+	w.fs.wg.Wait()
 }

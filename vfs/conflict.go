@@ -55,13 +55,13 @@ func (n *Inode) lostRace(ctx context.Context, s *writeback.Staged, o object.PutO
 	for len(n.t.links) > 0 { // those names are files of their own from now on
 		l := n.t.links[0]
 		n.dropNameLocked(l.parent, l.name)
-		fs.setListingLocked(l.parent, nil)
+		fs.forgetListingLocked(l.parent)
 	}
 	fs.detachLocked(n)
 	n.t.aside = lost
 	fs.storedLocked(n, info)
 	n.t.pages = info.ID()
-	fs.setListingLocked(p, nil)
+	fs.forgetListingLocked(p)
 	fs.touchLocked(p)
 	fs.tree.Unlock()
 	if fs.inval != nil {

@@ -228,7 +228,7 @@ func (fs *FS) makeObject(ctx context.Context, p *Inode, name, piece string, what
 	if err != nil {
 		if object.Is(err, object.KindConflict) { // somebody else was faster
 			err = &object.Error{Op: "create", Key: key, Kind: object.KindExists, Err: err}
-			fs.setListingLocked(p, nil)
+			fs.forgetListingLocked(p)
 		}
 		fs.detachLocked(n)
 		fs.tree.Unlock()

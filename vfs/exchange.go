@@ -225,7 +225,7 @@ func (fs *FS) forgetSides(x *exchange, temp string) {
 	fs.changedLocked(temp)
 	for _, s := range x {
 		fs.changedLocked(s.n.keyLocked())
-		fs.setListingLocked(s.p, nil)
+		fs.forgetListingLocked(s.p)
 	}
 }
 
@@ -338,7 +338,7 @@ func (fs *FS) crossed(x *exchange, t *crossing, files map[*Inode]string) {
 		info, ok := t.moved[old]
 		fs.goWithLocked(f, info, ok)
 		if !ok && (f == x[0].n || f == x[1].n) { // the name stands for somebody else's
-			fs.setListingLocked(f.t.parent, nil)
+			fs.forgetListingLocked(f.t.parent)
 		}
 	}
 }

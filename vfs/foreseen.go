@@ -93,7 +93,7 @@ func (fs *FS) claimLocked(n *Inode) *listing {
 	}
 	fs.tree.foreseen.drop(fs, f.prefix)
 	if f.walk != nil {
-		f.walk.claimedLocked()
+		f.walk.claimedLocked(f.prefix)
 	}
 	if n != fs.root {
 		n.t.marker = f.marker.hasMarker

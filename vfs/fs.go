@@ -97,6 +97,7 @@ type FS struct {
 		foreseen foreseen
 		first    *firstPage // of the large folder that was looked into last
 		walks    []*walk
+		guesses  guesses
 		// absent are names in large folders that the store did not have when it was asked,
 		// beside those that a complete listing does not show.
 		absent    nameTimes
@@ -237,8 +238,7 @@ type inodeState struct {
 	walkedAt time.Time
 
 	guess        *guess // about a name in this folder, under way
-	wrongGuesses uint8  // about unknown names, since one was right
-	vast         bool   // one page did not show all beneath this folder
+	wrongGuesses int    // about unknown names, since one was right
 
 	older, newer *Inode // in the order of use, see forget.go
 }

@@ -66,7 +66,7 @@ func TestTreeIsRenewedByOneRound(t *testing.T) {
 // What looks like a file's name is asked for alone, and so is any, once two guesses in the
 // folder came to nothing.
 func TestGuessesThatAreNotWorthIt(t *testing.T) {
-	for name, want := range map[string]int{"file%d.txt": 0, "file%d": wrongGuesses, ".file%d": wrongGuesses} {
+	for name, want := range map[string]int{"file%d.txt": 0, "file%d": wrongInFolder, ".file%d": wrongInFolder} {
 		m := newMemStore()
 		asked := asks(m)
 		w := newWorld(t, m)
@@ -97,21 +97,172 @@ func TestVastTreeIsGuessedAtOnce(t *testing.T) {
 	for i := range 5 {
 		m.put(fmt.Sprintf("d/e%d/f", i), "x", nil)
 	}
-	asked := asks(m)
-	w := newWorld(t, m)
+	s := &barredStore{memStore: m}
+	w := newWorld(t, m, func(o *Options) { o.Store = s })
 	for range 4 {
 		_, err := w.lookup("d/e1/f")
 		w.must(err)
+		w.fs.wg.Wait()
 		w.now = w.now.Add(time.Minute)
 	}
-	beneath := 0
-	for _, r := range asksNow(w, asked) {
-		if r == "List d/" {
-			beneath++
+	n := 0
+	for _, prefix := range s.beneath() {
+		if prefix == "d/" {
+			n++
 		}
 	}
-	if beneath > 6 { // the guess, d's first page, and what renews it
-		t.Errorf("%d listings of d", beneath)
+	if n != 1 {
+		t.Errorf("%d guesses about d: %q", n, s.beneath())
+	}
+}
+
+// barredStore notes the listings of all keys beneath a prefix, refuses them, or holds back
+// those beneath a name.
+type barredStore struct {
+	*memStore
+	refuse error
+	name   string
+	hold   chan struct{}
+	asked  []string
+}
+
+func (s *barredStore) beneath() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.asked)
+}
+
+func (s *barredStore) List(ctx context.Context, q object.Query) (object.Page, error) {
+	all := q.Delimiter == "" && q.Max == 0
+	if all {
+		s.mu.Lock()
+		s.asked = append(s.asked, q.Prefix)
+		s.mu.Unlock()
+	}
+	if all && s.refuse != nil {
+		return object.Page{}, s.refuse
+	}
+	page, err := s.memStore.List(ctx, q)
+	if all && s.hold != nil && strings.HasSuffix(q.Prefix, s.name+"/") {
+		select {
+		case <-s.hold:
+		case <-ctx.Done():
+		}
+	}
+	return page, err
+}
+
+// A store that lets nobody list without a delimiter is not asked for that again and again.
+func TestGuessesThatAreRefused(t *testing.T) {
+	m := newMemStore()
+	for i := range 20 {
+		m.put(fmt.Sprintf("d%d/f", i), "x", nil)
+	}
+	s := &barredStore{memStore: m, refuse: object.Errorf(object.KindPermission, "list", "", "no")}
+	w := newWorld(t, m, func(o *Options) { o.Store = s })
+	for range 2 {
+		for i := range 20 {
+			_, err := w.lookup(fmt.Sprintf("d%d", i))
+			w.must(err)
+			w.fs.wg.Wait()
+			w.now = w.now.Add(time.Minute)
+		}
+	}
+	if n := len(s.beneath()); n > wrongInFolder {
+		t.Errorf("%d guesses that were all refused", n)
+	}
+}
+
+func TestGuessesUnderWayAreBounded(t *testing.T) {
+	m := newMemStore()
+	const folders = 100
+	for i := range folders {
+		m.put(fmt.Sprintf("d%03d/Makefile", i), "x", nil)
+	}
+	s := &barredStore{memStore: m, name: "Makefile", hold: make(chan struct{})}
+	w := newWorld(t, m, func(o *Options) { o.Store = s })
+	defer close(s.hold)
+	for i := range folders {
+		w.node(fmt.Sprintf("d%03d", i))
+	}
+	w.fs.wg.Wait()
+	w.fs.tree.Lock()
+	w.fs.tree.foreseen.dropAll(w.fs)                                              // as for want of memory
+	w.fs.tree.walks = []*walk{newWalk(w.fs, "yy/", ""), newWalk(w.fs, "zz/", "")} // and no walk can begin
+	w.fs.tree.Unlock()
+	w.now = w.now.Add(time.Minute)
+	for i := range folders {
+		_, err := w.lookup(fmt.Sprintf("d%03d/Makefile", i))
+		w.must(err)
+	}
+	n := 0
+	for _, prefix := range s.beneath() {
+		if strings.HasSuffix(prefix, "/Makefile/") {
+			n++
+		}
+	}
+	if n > maxGuesses {
+		t.Errorf("%d guesses are under way", n)
+	}
+}
+
+// Two stats in one folder of a tree that was guessed at are no walk through the tree; who goes
+// from one folder to the next is on one.
+func TestGuessedTreeIsNotStattedAsAWhole(t *testing.T) {
+	m := newMemStore()
+	const files = 300
+	for i := range files {
+		m.put(fmt.Sprintf("d/sub%02d/f%03d", i/10, i), "x", nil)
+	}
+	asked := asks(m)
+	w := newWorld(t, m)
+	heads := func() (n int) {
+		for _, r := range asksNow(w, asked) {
+			if strings.HasPrefix(r, "Head ") {
+				n++
+			}
+		}
+		return n
+	}
+	for i := range 3 {
+		_, err := w.lookup(fmt.Sprintf("d/sub00/f%03d", i))
+		w.must(err)
+	}
+	if n := heads(); n > 10 {
+		t.Errorf("%d HEADs for 3 files in a folder of 10", n)
+	}
+	for i := 10; i < 13; i++ {
+		_, err := w.lookup(fmt.Sprintf("d/sub01/f%03d", i))
+		w.must(err)
+	}
+	if n := heads(); n < files {
+		t.Errorf("%d HEADs ahead of a walk through %d files", n, files)
+	}
+}
+
+// Who waits for a guess holds names that others want to change. This one never ends.
+func TestNobodyWaitsLongForAGuess(t *testing.T) {
+	m := newMemStore()
+	m.put("d/f", "x", nil)
+	s := &barredStore{memStore: m, name: "d", hold: make(chan struct{})}
+	w := newWorld(t, m, func(o *Options) { o.Store = s })
+	defer close(s.hold)
+	ended := make(chan error, 2)
+	go func() {
+		_, err := w.lookup("d/f")
+		ended <- err
+	}()
+	go func() {
+		_, err := w.fs.Mkdir(w.ctx(), RootID, "new", 0o755, Caller{})
+		ended <- err
+	}()
+	for range 2 {
+		select {
+		case err := <-ended:
+			w.must(err)
+		case <-time.After(20 * time.Second):
+			t.Fatal("they wait for the guess")
+		}
 	}
 }
 

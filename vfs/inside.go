@@ -31,9 +31,6 @@ func (fs *FS) findMarker(ctx context.Context, p *Inode, name string, s sought) (
 		return s, nil
 	}
 	prefix := fs.keyOf(p) + s.found.piece + "/"
-	if err := fs.awaitGuess(ctx, p, prefix); err != nil {
-		return s, err
-	}
 	fs.foresee(ctx, p, name, prefix)
 	if fs.mayLookInside(p, name, prefix) {
 		err := fs.listOnce(ctx, prefix, prefix, func() error { return fs.lookInside(fs.ctx, prefix) })

@@ -3,6 +3,7 @@ package vfs
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/s3mount/s3mount/object"
@@ -177,4 +178,129 @@ func TestGuessedAttributesAreNotShownWhenAVersionIsStoredMeanwhile(t *testing.T)
 			t.Error("nobody was asked")
 		}
 	}
+}
+
+// heldStore runs one HEAD, and holds its answer back.
+type heldStore struct {
+	*memStore
+	key  string
+	hold chan struct{}
+	once bool
+}
+
+func (s *heldStore) Head(ctx context.Context, key string) (object.Info, error) {
+	info, err := s.memStore.Head(ctx, key)
+	s.mu.Lock()
+	mine := key == s.key && !s.once && s.hold != nil
+	s.once = s.once || mine
+	s.mu.Unlock()
+	if mine {
+		<-s.hold
+	}
+	return info, err
+}
+
+// joined has somebody ask for a key, somebody else store another version, and a lookup that
+// comes after that join the first one's request. It returns what the lookup found.
+func joined(t *testing.T, w *world, s *heldStore, first func() error, then func(), name string) (e Entry, err error) {
+	t.Helper()
+	s.hold = make(chan struct{})
+	ended := make(chan error)
+	go func() { ended <- first() }()
+	synctest.Wait()
+	then()
+	w.now = w.now.Add(time.Second)
+	looked := make(chan struct{})
+	go func() {
+		defer close(looked)
+		e, err = w.lookup(name)
+	}()
+	synctest.Wait()
+	close(s.hold)
+	<-ended
+	<-looked
+	return e, err
+}
+
+func TestRegressionAJoinedAnswerThatAFileIsGoneDoesNotHideANewOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemStore()
+		m.put("f", "old", object.Meta{"a": "b"})
+		s := &heldStore{memStore: m, key: "f"}
+		w := newWorld(t, m, func(o *Options) { o.Store = s })
+		n := w.node("f")
+		w.must(m.Delete(w.ctx(), "f"))
+		w.now = w.now.Add(time.Minute)
+		getAttr := func() error {
+			_, err := w.fs.GetAttr(w.ctx(), n)
+			return err
+		}
+		_, err := joined(t, w, s, getAttr, func() { m.put("f", "newer", object.Meta{"a": "b"}) }, "f")
+		w.must(err)
+		w.now = w.now.Add(5 * time.Second)
+		_, err = w.lookup("f")
+		w.must(err)
+	})
+}
+
+func TestRegressionAJoinedAnswerDoesNotBringAnOldVersionBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemStore()
+		m.put("f", "old", object.Meta{"a": "b"})
+		s := &heldStore{memStore: m, key: "f"}
+		w := newWorld(t, m, func(o *Options) { o.Store = s })
+		n := w.node("f")
+		w.now = w.now.Add(time.Minute)
+		getAttr := func() error {
+			_, err := w.fs.GetAttr(w.ctx(), n)
+			return err
+		}
+		for range 2 {
+			e, err := joined(t, w, s, getAttr, func() { m.put("f", "newer", object.Meta{"a": "b"}) }, "f")
+			if err != nil || e.Attr.Size != 5 {
+				t.Errorf("size %d, %v", e.Attr.Size, err)
+			}
+		}
+	})
+}
+
+func TestRegressionAJoinedAnswerDoesNotBringAnOldMarkerBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemStore()
+		m.put("d/", "", object.Meta{"mode": "0700"})
+		m.put("d/f", "x", nil)
+		s := &heldStore{memStore: m, key: "d/"}
+		w := newWorld(t, m, func(o *Options) { o.Store, o.DirCacheTime = s, 0 })
+		lookup := func() error {
+			_, err := w.lookup("d")
+			return err
+		}
+		e, err := joined(t, w, s, lookup, func() { m.put("d/", "", object.Meta{"mode": "0755"}) }, "d")
+		if err != nil || e.Attr.Mode&0o777 != 0o755 {
+			t.Errorf("the folder's mode is %o, %v", e.Attr.Mode&0o777, err)
+		}
+	})
+}
+
+func TestRegressionALateNotFoundDoesNotTakeAwayWhatALookupConfirmed(t *testing.T) {
+	m := newMemStore()
+	m.put("f", "old", object.Meta{"a": "b"})
+	late := &lateStore{memStore: m, key: "f"}
+	w := newWorld(t, m, func(o *Options) { o.Store, o.DirCacheTime = late, 0 })
+	n := w.node("f")
+	w.must(m.Delete(w.ctx(), "f"))
+	late.during = func() {
+		m.put("f", "newer", object.Meta{"a": "b"})
+		w.now = w.now.Add(time.Second)
+		e, err := w.lookup("f")
+		w.must(err)
+		if e.Node != n {
+			t.Fatal("another inode")
+		}
+	}
+	_, err := w.fs.GetAttr(w.ctx(), n)
+	w.must(err)
+	h, _, err := w.fs.Open(w.ctx(), n, false)
+	w.must(err)
+	h.Release()
 }

@@ -209,7 +209,11 @@ func (n *Inode) confirmLinks(ctx context.Context) error {
 		}
 		l, size, key := n.t.links[i], n.t.info.Size, n.t.links[i].keyLocked()
 		fs.tree.Unlock()
+		began := fs.now()
 		got, err := fs.headOnce(ctx, key)
+		if got.asked.Before(began) && (err == nil || object.Is(err, object.KindNotFound)) {
+			continue // somebody else's question, from before the rename perhaps
+		}
 		if err != nil && !object.Is(err, object.KindNotFound) {
 			return err
 		}
@@ -217,7 +221,7 @@ func (n *Inode) confirmLinks(ctx context.Context) error {
 		if err != nil || n.t.remote && got.info.Size != size {
 			n.dropNameLocked(l.parent, l.name)
 			fs.patchLocked(l.parent, l.name, nil)
-			fs.setListingLocked(l.parent, nil)
+			fs.forgetListingLocked(l.parent)
 		} else {
 			l.info, l.checked = got.info, got.asked
 		}

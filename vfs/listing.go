@@ -85,6 +85,13 @@ func (fs *FS) boundListingsLocked() {
 	}
 }
 
+// forgetListingLocked makes the names in a folder be looked up again: what is foreseen of it,
+// or was asked for ahead, is no news either.
+func (fs *FS) forgetListingLocked(p *Inode) {
+	fs.setListingLocked(p, nil)
+	fs.folderChangedLocked(p.keyLocked())
+}
+
 // listingLocked returns the folder's listing if it is still trusted.
 func (fs *FS) listingLocked(n *Inode) *listing {
 	l := n.t.listing

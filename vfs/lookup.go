@@ -91,7 +91,7 @@ func (fs *FS) findOnce(ctx context.Context, p *Inode, name string, a attributes)
 	var err error
 	if s.how == isUnknown {
 		if s.found, err = fs.findRemote(ctx, p, name); err != nil {
-			return nil, fs.vanished(p, name, s, err)
+			return nil, fs.vanished(p, name, s, s.asked, err)
 		}
 		s.how = isListed
 	}
@@ -121,9 +121,9 @@ func (fs *FS) findOnce(ctx context.Context, p *Inode, name string, a attributes)
 	if fs.o.ServerModTime {
 		return n, nil
 	}
-	if err := fs.loadMeta(ctx, n); err != nil {
+	if asked, err := fs.loadMetaOnce(ctx, n); err != nil {
 		fs.unpin(n)
-		return nil, fs.vanished(p, name, s, err)
+		return nil, fs.vanished(p, name, s, asked, err)
 	}
 	return n, nil
 }
@@ -226,16 +226,16 @@ func (fs *FS) findRemote(ctx context.Context, p *Inode, name string) (found, err
 	return fs.ask(ctx, prefix, held, name)
 }
 
-// vanished takes away the inode of a name if err says that the store no longer has it.
-// It returns err, or errOvertaken.
-func (fs *FS) vanished(p *Inode, name string, s sought, err error) error {
+// vanished takes away the inode of a name if err, which is of a request at the time asked,
+// says that the store no longer has it. It returns err, or errOvertaken.
+func (fs *FS) vanished(p *Inode, name string, s sought, asked time.Time, err error) error {
 	if !object.Is(err, object.KindNotFound) {
 		return err
 	}
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
 	n := p.t.children[name]
-	if !s.currentLocked() || n != nil && n.checkedAfterLocked(p, name, s.asked) {
+	if !s.currentLocked() || n != nil && n.checkedAfterLocked(p, name, asked) {
 		return errOvertaken
 	}
 	if n != nil && n.t.staged == nil {
@@ -244,7 +244,7 @@ func (fs *FS) vanished(p *Inode, name string, s sought, err error) error {
 	}
 	fs.patchLocked(p, name, nil)
 	if l := fs.listingLocked(p); l != nil && l.partial {
-		fs.tree.absent.add(p.id, name, s.asked)
+		fs.tree.absent.add(p.id, name, asked)
 	}
 	return err
 }
@@ -397,6 +397,16 @@ func (fs *FS) learnTimeLocked(n *Inode, info object.Info) {
 
 // loadMeta gets an inode's attributes by a HEAD, if only a listing was seen of it.
 func (fs *FS) loadMeta(ctx context.Context, n *Inode) error {
+	for {
+		if _, err := fs.loadMetaOnce(ctx, n); err != errOvertaken {
+			return err
+		}
+	}
+}
+
+// loadMetaOnce is loadMeta, but errOvertaken if what the HEAD told, perhaps one that somebody
+// else sent, is older than what is known. asked is when it was sent.
+func (fs *FS) loadMetaOnce(ctx context.Context, n *Inode) (asked time.Time, err error) {
 	fs.tree.Lock()
 	need := !n.t.hasMeta && n.t.staged == nil && n != fs.root
 	key, shown, shownAt := n.keyLocked(), object.Info{}, n.t.checked
@@ -405,36 +415,47 @@ func (fs *FS) loadMeta(ctx context.Context, n *Inode) error {
 	}
 	fs.tree.Unlock()
 	if !need {
-		return nil
+		return asked, nil
 	}
 	got, err := fs.headUnless(ctx, key, shown)
 	if err == errKnown {
 		var ok bool
 		if got.info, ok = fs.o.Meta.Recall(shown); !ok {
-			return fs.loadMeta(ctx, n) // forgotten meanwhile
+			return fs.loadMetaOnce(ctx, n) // forgotten meanwhile
 		}
 		err, got.asked = nil, shownAt
 	}
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
+	return got.asked, fs.loadedLocked(n, key, got, err)
+}
+
+// loadedLocked gives an inode what a HEAD of its key told.
+func (fs *FS) loadedLocked(n *Inode, key string, got headAnswer, err error) error {
 	if n.t.staged != nil || n.t.hasMeta {
 		return nil // newer news came by another way
 	}
-	if n.dir && object.Is(err, object.KindNotFound) {
+	gone := object.Is(err, object.KindNotFound)
+	differs := gone || err == nil && !(n.t.remote && n.t.info.SameVersion(got.info))
+	late := n.checkedAfterLocked(n.t.parent, n.t.name, got.asked)
+	switch {
+	case differs && late && (n.t.remote || n.dir):
+		return errOvertaken
+	case n.dir && gone:
 		fs.noMarkerLocked(n)
 		return nil
-	}
-	if err != nil {
+	case err != nil:
 		return err
-	}
-	if !n.dir && n.t.opens > 0 && n.t.remote && !n.t.info.SameBytes(got.info) {
+	case !n.dir && n.t.opens > 0 && n.t.remote && !n.t.info.SameBytes(got.info):
 		return object.Errorf(object.KindStale, "lookup", key, "the object was replaced")
 	}
 	if n.dir {
 		n.t.marker = markerYes
 	}
 	fs.setInfoLocked(n, got.info)
-	n.t.checked = got.asked
+	if !late {
+		n.t.checked = got.asked
+	}
 	return nil
 }
 
@@ -580,7 +601,7 @@ func (fs *FS) revalidateOnce(ctx context.Context, n *Inode) (replaced bool, err 
 		if opens > 0 {
 			return true, nil
 		}
-		return false, fs.lost(n, currentLocked, err)
+		return false, fs.lost(n, currentLocked, got.asked, err)
 	}
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
@@ -601,9 +622,9 @@ func (fs *FS) revalidateOnce(ctx context.Context, n *Inode) (replaced bool, err 
 }
 
 // lost takes the name away from a file that nobody has open and that the store no longer
-// has, and returns cause; nil if this mount has made the name stand for something since, or
-// errOvertaken if nothing is known of that.
-func (fs *FS) lost(n *Inode, currentLocked func() bool, cause error) error {
+// had at the time asked, and returns cause; nil if this mount has made the name stand for
+// something since, or errOvertaken if nothing is known of that, or of later.
+func (fs *FS) lost(n *Inode, currentLocked func() bool, asked time.Time, cause error) error {
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
 	switch {
@@ -613,6 +634,8 @@ func (fs *FS) lost(n *Inode, currentLocked func() bool, cause error) error {
 		return nil
 	case !currentLocked():
 		return fs.overtakenLocked(n)
+	case n.checkedAfterLocked(n.t.parent, n.t.name, asked):
+		return errOvertaken
 	}
 	p, name := n.t.parent, n.t.name
 	fs.detachLocked(n)

@@ -76,7 +76,7 @@ func (fs *FS) Lost(local object.ID) {
 	fs.changedLocked(local.Key)
 	var n *Inode
 	if p != nil && name != "" {
-		fs.setListingLocked(p, nil)
+		fs.forgetListingLocked(p)
 		if n = p.t.children[name]; n != nil && n.t.staged == nil && n.t.info.ID() == local {
 			fs.detachLocked(n) // who has it open goes on reading what was written
 		} else {

@@ -126,7 +126,7 @@ func (fs *FS) fetchAlong(p *Inode, t *trail) {
 			return
 		}
 		first := fs.nextRead(p, t)
-		if first == nil {
+		if first.name == "" {
 			<-fs.reads
 			return
 		}
@@ -134,15 +134,15 @@ func (fs *FS) fetchAlong(p *Inode, t *trail) {
 		// and a stack that grew once serves all.
 		fs.wg.Go(func() {
 			defer func() { <-fs.reads }()
-			for e := first; e != nil; e = fs.nextRead(p, t) {
+			for e := first; e.name != ""; e = fs.nextRead(p, t) {
 				fs.fetchAhead(e.info, e.at)
 			}
 		})
 	}
 }
 
-// nextRead returns the next file of a trail that is worth to be fetched; nil: none.
-func (fs *FS) nextRead(p *Inode, t *trail) *listed {
+// nextRead returns the next file of a trail that is worth to be fetched; without a name: none.
+func (fs *FS) nextRead(p *Inode, t *trail) listed {
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
 	for ; !t.ended && fs.ctx.Err() == nil && p.t.listing == t.l && t.next < min(t.until, len(t.l.names)); t.next++ {
@@ -155,9 +155,9 @@ func (fs *FS) nextRead(p *Inode, t *trail) *listed {
 			continue // it is local, or the kernel has its pages
 		}
 		t.next++
-		return e
+		return *e
 	}
-	return nil
+	return listed{}
 }
 
 // fetchAhead brings a file into the block cache that was listed at a time. Whoever asks for

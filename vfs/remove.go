@@ -133,7 +133,7 @@ func (fs *FS) unnameLocked(p, n *Inode) {
 	fs.patchLocked(p, name, nil)
 	fs.touchLocked(p)
 	if n.dir { // a file of the same name shows under its plain name now
-		fs.setListingLocked(p, nil)
+		fs.forgetListingLocked(p)
 	}
 }
 
@@ -228,6 +228,6 @@ func (fs *FS) dropFolder(ctx context.Context, p, n *Inode) error {
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
 	fs.unnameLocked(p, n)
-	fs.setListingLocked(n, nil)
+	fs.forgetListingLocked(n)
 	return nil
 }

@@ -197,7 +197,7 @@ func (fs *FS) renameFile(ctx context.Context, r rename, key string) error {
 		fs.expire(r.n)
 		fs.tree.Lock()
 		defer fs.tree.Unlock()
-		fs.setListingLocked(r.to, nil)
+		fs.forgetListingLocked(r.to)
 		return err
 	}
 	was := info
@@ -251,12 +251,12 @@ func (r *rename) leading(ctx context.Context) error {
 // be under both names, and both are looked up again. taken says that somebody else has stored
 // another version there meanwhile, which stays.
 func (fs *FS) removeOld(ctx context.Context, r rename, old object.ID) (taken bool, err error) {
-	err = fs.keepFolder(ctx, r.from, r.oldName)
-	if err == nil {
+	if err = fs.keepFolder(ctx, r.from, r.oldName); err == nil {
 		err = fs.store.DeleteVersion(ctx, old)
+		taken = object.Is(err, object.KindConflict)
 	}
 	switch {
-	case object.Is(err, object.KindConflict):
+	case taken:
 		fs.log.Info("somebody else stored an object under a name while the file there was renamed: it stays", "op", "rename", "key", old.Key)
 		return true, nil
 	case err != nil:
@@ -266,11 +266,11 @@ func (fs *FS) removeOld(ctx context.Context, r rename, old object.ID) (taken boo
 	return false, err
 }
 
-// forgetListing makes the names in a folder be looked up again.
+// forgetListing is forgetListingLocked.
 func (fs *FS) forgetListing(p *Inode) {
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
-	fs.setListingLocked(p, nil)
+	fs.forgetListingLocked(p)
 }
 
 // copiedInfo describes a copy: what the store said of it, and what came from the source.

@@ -38,6 +38,7 @@ func (fs *FS) renameFolder(ctx context.Context, r rename, newPrefix string) erro
 	if err := t.move.Copy(ctx); err != nil {
 		return err
 	}
+	t.inherit()
 	fs.movedFolder(r, t, files)
 	err := fs.keepFolder(ctx, r.from, r.oldName)
 	if err == nil {
@@ -114,6 +115,13 @@ type tree struct {
 
 	mu    sync.Mutex             // guards what follows while copies run
 	moved map[string]object.Info // the copies of live, but of those that somebody replaced
+	heirs []heir
+}
+
+// heir is a copy that takes the place of a version.
+type heir struct {
+	old, now object.ID
+	size     int64 // bytes
 }
 
 // look asks at the same time what is to be moved and what is under the new name.
@@ -138,12 +146,37 @@ func (t *tree) copied(old, copied object.Info) {
 	dst := t.move.NewKey(old.Key)
 	t.fs.o.Meta.Remove(old.Key)
 	t.fs.o.Meta.Remove(dst)
-	t.fs.o.Cache.Inherit(old, t.fs.copiedInfo(old, copied, dst, object.CopyOptions{}), nil, nil)
+	now := t.fs.copiedInfo(old, copied, dst, object.CopyOptions{})
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if had, open := t.live[old.Key]; open && t.fs.stillIs(had, old) {
-		t.moved[old.Key] = t.fs.copiedInfo(old, copied, dst, object.CopyOptions{})
+	had, open := t.live[old.Key]
+	if open && t.fs.stillIs(had, old) {
+		t.moved[old.Key] = now
 	}
+	if open || len(t.heirs) < maxHeirs {
+		t.heirs = append(t.heirs, heir{old.ID(), now.ID(), old.Size})
+	}
+}
+
+// maxHeirs bounds the files of one renamed folder, but for open ones, whose content stays in
+// the cache: what is held of each until all copies stand.
+const maxHeirs = 10_000
+
+// inherit makes what is cached of the old versions that of the copies. Until all of these
+// stand they may be undone, and the old ones be what is read.
+func (t *tree) inherit() {
+	var g errgroup.Group
+	g.SetLimit(8)
+	for _, h := range t.heirs {
+		old := object.Info{Key: h.old.Key, ETag: h.old.ETag, Size: h.size}
+		now := object.Info{Key: h.now.Key, ETag: h.now.ETag, Size: h.size}
+		g.Go(func() error {
+			t.fs.o.Cache.Inherit(old, now, nil, nil)
+			return nil
+		})
+	}
+	g.Wait() // nothing fails
+	t.heirs = nil
 }
 
 // stillIs reports whether a version that is listed now is one that was known before: with
@@ -229,7 +262,7 @@ func (fs *FS) leftFolder(r rename, t *tree, whole bool) {
 	}
 	fs.patchLocked(r.from, r.oldName, nil)
 	if !whole {
-		fs.setListingLocked(r.from, nil)
+		fs.forgetListingLocked(r.from)
 	}
 }
 

@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/s3mount/s3mount/object"
@@ -327,4 +330,104 @@ func TestRenamedFolderIsNotShownOnceMore(t *testing.T) {
 			w.keys("t/", "t/a", "t/c/", "t/c/x")
 		})
 	}
+}
+
+// passer passes all files through.
+type passer struct{}
+
+func (passer) Able() bool                  { return true }
+func (passer) Pass(*os.File) (int32, bool) { return 1, true }
+func (passer) Unpass(int32)                {}
+
+// A folder's rename that is undone leaves the cache as it was: a file that is read past the
+// mount is that which the next write goes to.
+func TestRegressionAFolderRenameThatFailsLeavesThePassedFile(t *testing.T) {
+	m := newMemStore()
+	w := newWorld(t, m)
+	w.fs.SetPasser(passer{})
+	w.mkdir("d")
+	w.write("d/f", strings.Repeat("x", 1<<20+5))
+	m.put("d/g", "x", nil)
+	info, err := m.Head(w.ctx(), "d/f")
+	w.must(err)
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		if whole := w.cache.Whole(info.ID(), info.Size); whole != nil {
+			whole.Close()
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the cache does not have the file")
+		}
+		runtime.Gosched()
+	}
+	h := w.open("d/f", false)
+	if _, ok := h.Backing(); !ok {
+		t.Fatal("it is not passed through")
+	}
+	m.mu.Lock()
+	m.fail = func(op, key string) error {
+		if op == "Copy" && key == "n/g" {
+			return object.Errorf(object.KindPermission, op, key, "no")
+		}
+		return nil
+	}
+	m.mu.Unlock()
+	w.want(w.rename("d", "n"), object.KindPermission)
+	e, err := w.lookup("d/f")
+	w.must(err)
+	_, _, err = w.fs.Open(w.ctx(), e.Node, true)
+	w.want(err, object.KindStale) // under another number
+	writer := w.open("d/f", true)
+	w.writeAt(writer, "CHANGED", 0)
+	w.fs.tree.Lock()
+	f := h.through.whole.File()
+	w.fs.tree.Unlock()
+	got := make([]byte, 7)
+	if _, err := f.ReadAt(got, 0); err != nil || string(got) != "CHANGED" {
+		t.Errorf("who has it open sees %q, %v", got, err)
+	}
+	h.Release()
+	w.closeFile(writer)
+}
+
+// A rename that fails after its copy forgets what it knew of both folders, also what was
+// foreseen.
+func TestRegressionAFailedRenameShowsNoOldForecast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemStore()
+		m.put("src/f", "f", nil)
+		m.put("src/g", "g", nil)
+		m.put("to/x", "x", nil)
+		s := &barredStore{memStore: m, name: "to"}
+		w := newWorld(t, m, func(o *Options) { o.Store = s })
+		src, to := w.node("src"), w.node("to")
+		w.node("src/f")
+		w.node("to/x")
+		synctest.Wait()
+		s.hold = make(chan struct{})
+		w.now = w.now.Add(time.Minute)
+		looked := make(chan error)
+		go func() {
+			_, err := w.lookup("to") // and a guess about it
+			looked <- err
+		}()
+		synctest.Wait()
+		_, err := w.fs.Lookup(w.ctx(), to, "x") // its own listing
+		w.must(err)
+		close(s.hold)
+		w.must(<-looked)
+		synctest.Wait()
+		m.mu.Lock()
+		m.fail = func(op, key string) error {
+			if op == "Delete" {
+				return object.Errorf(object.KindUnavailable, op, key, "no")
+			}
+			return nil
+		}
+		m.mu.Unlock()
+		w.want(w.fs.Rename(w.ctx(), src, "f", to, "f", false), object.KindUnavailable)
+		w.stored("to/f", "f")
+		_, err = w.fs.Lookup(w.ctx(), to, "f")
+		w.must(err)
+	})
 }

@@ -154,7 +154,7 @@ func (fs *FS) headAhead(a ahead) {
 	}
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
-	if !currentLocked() || a.l.byName[a.e.name] != a.e {
+	if !currentLocked() || a.l.byName[a.e.name] != a.e || got.asked.Before(a.e.at) {
 		return
 	}
 	switch {

@@ -104,7 +104,7 @@ func (fs *FS) expire(n *Inode) {
 	defer fs.tree.Unlock()
 	n.t.checked = n.t.checked.AddDate(-1, 0, 0)
 	if n.t.parent != nil {
-		fs.setListingLocked(n.t.parent, nil)
+		fs.forgetListingLocked(n.t.parent)
 	}
 }
 
@@ -251,7 +251,7 @@ func (n *Inode) forsake(gen uint64) (told bool) {
 	default:
 		stays = false
 		fs.detachLocked(n)
-		fs.setListingLocked(p, nil)
+		fs.forgetListingLocked(p)
 	}
 	fs.tree.Unlock()
 	if fs.inval != nil {

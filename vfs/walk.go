@@ -37,10 +37,14 @@ type walk struct {
 	pos     string // folders that end before pos have been found
 	ended   bool
 	paused  bool
-	unasked int           // entries of foreseen listings
-	allowed int           // how many may be
-	stat    bool          // attributes are asked for as well
-	news    chan struct{} // closed at each change
+	unasked int    // entries of foreseen listings
+	allowed int    // how many may be
+	stat    bool   // attributes are asked for as well
+	guessed bool   // nobody walks that is known of: see siblings
+	last    string // the folder that was last asked for
+	// siblings says that two folders in another one were asked for, one after the other.
+	siblings bool
+	news     chan struct{} // closed at each change
 }
 
 // foresee is called before the store is asked about a folder alone: its listing, or whether
@@ -50,6 +54,7 @@ func (fs *FS) foresee(ctx context.Context, p *Inode, name, prefix string) {
 	if fs.o.DirCacheTime <= 0 || p == nil {
 		return
 	}
+	fs.awaitGuess(ctx, p, prefix)
 	for range walkPatience {
 		wait := fs.reaching(p, name, prefix)
 		if wait == nil {
@@ -140,7 +145,10 @@ func (w *walk) tellLocked() {
 }
 
 // claimedLocked notes that a folder was asked for: the walk may run further ahead.
-func (w *walk) claimedLocked() {
+func (w *walk) claimedLocked(prefix string) {
+	above := func(prefix string) string { return folderOf(strings.TrimSuffix(prefix, "/")) }
+	w.siblings = w.siblings || w.last != "" && above(w.last) == above(prefix)
+	w.last = prefix
 	w.allowed = min(max(2*w.allowed, firstAllowance), w.fs.o.MaxListed/2)
 	w.tellLocked()
 }
@@ -245,7 +253,7 @@ func (w *walk) found(all []*building, pos string, last bool) {
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
 	for _, b := range all {
-		if !b.stamp.currentLocked(fs, b.prefix) {
+		if !b.stamp.currentLocked(fs, b.prefix) || fs.knowsNewerLocked(b.prefix, b.stamp.at) {
 			continue
 		}
 		l := b.listing()
@@ -265,10 +273,17 @@ func (w *walk) found(all []*building, pos string, last bool) {
 	fs.pumpLocked()
 }
 
+// knowsNewerLocked reports whether a folder has a listing that was asked for later.
+func (fs *FS) knowsNewerLocked(prefix string, at time.Time) bool {
+	n, _ := fs.placeLocked(prefix)
+	return n != nil && n.t.listing != nil && n.keyLocked() == prefix && n.t.listing.at.After(at)
+}
+
 // statLocked makes a walk ask for the attributes of all that it finds, and reports whether
-// it did not before. The requests are queued.
+// it did not before. The requests are queued. What was found by a guess is no walk before
+// somebody goes from one folder to the next.
 func (w *walk) statLocked() bool {
-	if w == nil || w.stat {
+	if w == nil || w.stat || w.guessed && !w.siblings {
 		return false
 	}
 	w.stat = true

@@ -180,7 +180,8 @@ func TestTwoFoldersThatAreLookedAtCostNoWalkThroughTheBucket(t *testing.T) {
 	}
 	w.fs.cancel() // the walk waits for somebody to ask
 	w.fs.wg.Wait()
-	if n := m.requests("List"); n > 16 {
+	// Of what a walk runs ahead, and a guess; the bucket has 30 pages and 30 folders.
+	if n := m.requests("List"); n > 18 {
 		t.Errorf("%d LISTs", n)
 	}
 }

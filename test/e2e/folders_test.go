@@ -58,7 +58,7 @@ func TestUnlinkOfOpenFiles(t *testing.T) {
 
 func TestRenameLeavesWhatOthersStoreMeanwhile(t *testing.T) {
 	t.Parallel()
-	semantics.Claim(t, "rename of a file removes from the old name only the version that it has copied, where the store knows conditional deletes (AWS, versitygw; Ceph 16 and MinIO do not): what somebody else stores there meanwhile stays.")
+	semantics.Claim(t, "Without --writeback, rename of a file removes from the old name only the version that it has copied, where the store knows conditional deletes (AWS, versitygw; Ceph 16 and MinIO do not): what somebody else stores there meanwhile stays.")
 	m, fake, b := fakeMount(t)
 	b.Put("a", []byte("ours"), nil)
 	same(t, "a", read(t, m.Dir+"/a"), "ours")
