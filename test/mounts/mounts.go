@@ -44,7 +44,7 @@ func Binary(t testing.TB) string {
 		}
 		build.path = filepath.Join(dir, "s3mount")
 		args := []string{"build", "-o", build.path}
-		if raceEnabled {
+		if RaceEnabled {
 			args = append(args, "-race")
 		}
 		out, err := exec.Command("go", append(args, "github.com/s3mount/s3mount/cmd/s3mount")...).CombinedOutput()

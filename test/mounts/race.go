@@ -2,5 +2,5 @@
 
 package mounts
 
-// raceEnabled: the program is built with the race detector if the tests are.
-const raceEnabled = true
+// RaceEnabled: the program is built with the race detector if the tests are.
+const RaceEnabled = true
