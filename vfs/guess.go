@@ -134,9 +134,11 @@ func (fs *FS) listBelow(prefix string) worth {
 	split.page(page.Objects, asked)
 	if page.Next == "" {
 		split.end()
+	} else if w.rest = split.pos; len(split.open) > 1 { // that folder is to be listed from its first key on
+		w.rest = strings.TrimSuffix(split.open[1].prefix, "/")
 	}
 	w.found(split.take(), split.pos, true)
-	if page.Next == "" {
+	if w.rest == "" {
 		return worthAll
 	}
 	return worthPart

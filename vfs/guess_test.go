@@ -3,6 +3,7 @@ package vfs
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -262,6 +263,24 @@ func TestNobodyWaitsLongForAGuess(t *testing.T) {
 			w.must(err)
 		case <-time.After(20 * time.Second):
 			t.Fatal("they wait for the guess")
+		}
+	}
+}
+
+// Who goes from folder to folder in a tree of which a guess has found a part is served by a
+// walk that begins where the guess has ended, before he comes there.
+func TestAWalkGoesOnBehindAGuess(t *testing.T) {
+	m, _ := treeStore(100, 20) // two pages
+	asked := asks(m)
+	w := newWorld(t, m)
+	w.node("t/d000")
+	w.node("t/d001/f00")
+	before := len(asked())
+	w.node("t/d002/f00")
+	w.node("t/d003/f00")
+	for deadline := time.Now().Add(20 * time.Second); !slices.Contains(asked()[before:], "List t/"); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("nothing is listed ahead: %q", asked()[before:])
 		}
 	}
 }

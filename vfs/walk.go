@@ -44,6 +44,7 @@ type walk struct {
 	last    string // the folder that was last asked for
 	// siblings says that two folders in another one were asked for, one after the other.
 	siblings bool
+	rest     string        // behind which a guess has not listed; empty: it has all
 	news     chan struct{} // closed at each change
 }
 
@@ -147,10 +148,24 @@ func (w *walk) tellLocked() {
 // claimedLocked notes that a folder was asked for: the walk may run further ahead.
 func (w *walk) claimedLocked(prefix string) {
 	above := func(prefix string) string { return folderOf(strings.TrimSuffix(prefix, "/")) }
-	w.siblings = w.siblings || w.last != "" && above(w.last) == above(prefix)
+	if w.siblings = w.siblings || w.last != "" && above(w.last) == above(prefix); w.siblings {
+		w.goOnLocked()
+	}
 	w.last = prefix
 	w.allowed = min(max(2*w.allowed, firstAllowance), w.fs.o.MaxListed/2)
 	w.tellLocked()
+}
+
+// goOnLocked begins a walk behind what a guess has found, since somebody is on one.
+func (w *walk) goOnLocked() {
+	fs := w.fs
+	if w.rest == "" || len(fs.tree.walks) >= maxWalks || fs.ctx.Err() != nil {
+		return
+	}
+	if !fs.walkComesLocked(w.rest + "/") {
+		fs.beginWalkLocked(w.prefix, w.rest)
+	}
+	w.rest = ""
 }
 
 // stamp is the state of this mount when a page was asked for.
