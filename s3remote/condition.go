@@ -113,7 +113,7 @@ func (b *Bucket) writeOnce(ctx context.Context, w write, lost bool) error {
 	if learned.noConditions.Load() {
 		return w.send(ctx, nil, nil)
 	}
-	bare := b.client.quirks.bareMatch != learned.otherQuotes.Load()
+	bare := b.client.bareTags()
 	err := b.sendIf(ctx, w, bare)
 	if err == nil && looked {
 		b.probe(ctx, w, bare)
@@ -131,6 +131,9 @@ func (b *Bucket) writeOnce(ctx context.Context, w write, lost bool) error {
 	}
 	return err
 }
+
+// bareTags reports whether the store wants ETags in conditions of writes without quotes.
+func (c *Client) bareTags() bool { return c.quirks.bareMatch != c.learned.otherQuotes.Load() }
 
 // probe finds out whether the store refuses a condition that does not hold, so that it
 // need not be looked at before each write: it sends w, which has just worked, once more.

@@ -25,7 +25,7 @@ func (b *Bucket) DeleteVersion(ctx context.Context, id object.ID) error {
 		return b.Delete(ctx, id.Key)
 	}
 	etag := quoted(id.ETag)
-	if b.client.quirks.bareMatch != b.client.learned.otherQuotes.Load() {
+	if b.client.bareTags() {
 		etag = &id.ETag
 	}
 	err := b.delete(ctx, id.Key, etag)

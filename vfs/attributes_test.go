@@ -164,7 +164,7 @@ func TestAStatOfManyOutlastsTheirListing(t *testing.T) {
 	lists, heads := m.requests("List"), m.requests("Head")
 	for i, name := range names {
 		if i%500 == 499 {
-			w.now = w.now.Add(11 * time.Second)
+			w.pass(11 * time.Second)
 		}
 		_, err := w.fs.Lookup(w.ctx(), id, name)
 		w.must(err)
@@ -224,7 +224,7 @@ func TestNamesThatAreNotThereAreRemembered(t *testing.T) {
 	_, err := w.lookup("none")
 	w.want(err, object.KindNotFound)
 	m.put("none", "y", nil)
-	w.now = w.now.Add(11 * time.Second)
+	w.pass(11 * time.Second)
 	if got := w.read("none"); got != "y" {
 		t.Errorf("reads %q", got)
 	}

@@ -30,7 +30,7 @@ func TestClockThatIsSetBackEndsTrust(t *testing.T) {
 	m.put("d/f", "two!", nil)
 	m.put("opened", "two!", nil)
 	m.put("d/new", "new", nil)
-	w.now = w.now.Add(-24 * time.Hour)
+	w.pass(-24 * time.Hour)
 	h, _, err := w.fs.Open(w.ctx(), known.Node, false) // by its inode alone
 	w.must(err)
 	if got, err := w.readHandle(h); err != nil || got != "two!" {

@@ -60,7 +60,7 @@ func TestForgottenFoldersAreKnown(t *testing.T) {
 	}
 	m.put("plain/sub/g", "x", nil)
 	w.want(w.visit("plain/sub/g"), object.KindNotFound)
-	w.now = w.now.Add(11 * time.Second)
+	w.pass(11 * time.Second)
 	w.must(w.visit("plain/sub/g"))
 }
 
@@ -81,7 +81,7 @@ func TestForgottenFoldersThatAreChanged(t *testing.T) {
 	w.want(w.visit("d/sub/new"), object.KindNotFound)
 	w.must(w.visit("e/sub/new"))
 	m.put("d/sub/other", "x", nil)
-	w.now = w.now.Add(11 * time.Second)
+	w.pass(11 * time.Second)
 	w.must(w.visit("d/sub/other"))
 	w.want(w.visit("d/sub/new"), object.KindNotFound)
 }

@@ -21,7 +21,7 @@ func TestReplacedObjectIsNeverMixed(t *testing.T) {
 	} else {
 		w.want(err, object.KindStale)
 	}
-	w.now = w.now.Add(time.Minute)
+	w.pass(time.Minute)
 	if got := w.read("f"); got != strings.Repeat("2", 100) {
 		t.Errorf("a new open reads %q", got)
 	}
@@ -34,7 +34,7 @@ func TestOpenHandleKeepsItsInodeWhenTheObjectIsReplaced(t *testing.T) {
 	h := w.open("f", false)
 	defer h.Release()
 	m.put("f", "two!", nil)
-	w.now = w.now.Add(time.Minute)
+	w.pass(time.Minute)
 	_, _, err := w.fs.Open(w.ctx(), h.Node(), false)
 	w.want(err, object.KindStale)
 	e, err := w.lookup("f")
@@ -107,11 +107,11 @@ func TestChangesFromElsewhereAreSeenInTime(t *testing.T) {
 	m.put("g", "2", nil)
 	_, err := w.lookup("g")
 	w.want(err, object.KindNotFound)
-	w.now = w.now.Add(10 * time.Second)
+	w.pass(10 * time.Second)
 	_, err = w.lookup("g")
 	w.must(err)
 	w.must(m.Delete(w.ctx(), "f"))
-	w.now = w.now.Add(10 * time.Second)
+	w.pass(10 * time.Second)
 	_, err = w.lookup("f")
 	w.want(err, object.KindNotFound)
 }

@@ -13,6 +13,14 @@ import (
 	"github.com/s3mount/s3mount/object"
 )
 
+// guess lets the world guess about unknown names. Others do not, since they change the clock
+// and the store with nothing under way.
+func (w *world) guess() {
+	w.fs.tree.Lock()
+	defer w.fs.tree.Unlock()
+	w.fs.tree.guesses.wrong = 0
+}
+
 // asksNow is what was asked for, in order of the alphabet, with what runs ahead.
 func asksNow(w *world, asked func() []string) []string {
 	w.fs.wg.Wait()
@@ -28,6 +36,7 @@ func TestSmallTreeIsKnownAfterOneRound(t *testing.T) {
 	m.put("a/b/g", "x", nil)
 	asked := asks(m)
 	w := newWorld(t, m)
+	w.guess()
 	for _, p := range []string{"a/b/c/d/f", "a/b/g"} {
 		_, err := w.lookup(p)
 		w.must(err)
@@ -47,9 +56,10 @@ func TestTreeIsRenewedByOneRound(t *testing.T) {
 	m.put("a/b/f", "x", nil)
 	asked := asks(m)
 	w := newWorld(t, m)
+	w.guess()
 	_, err := w.lookup("a/b/f")
 	w.must(err)
-	w.now = w.now.Add(time.Minute)
+	w.pass(time.Minute)
 	m.put("a/b/g", "from elsewhere", nil)
 	before := len(asked())
 	for _, name := range []string{"f", "g"} {
@@ -71,13 +81,14 @@ func TestGuessesThatAreNotWorthIt(t *testing.T) {
 		m := newMemStore()
 		asked := asks(m)
 		w := newWorld(t, m)
+		w.guess()
 		for i := range 9 {
 			file := fmt.Sprintf(name, i)
 			m.put(file, "x", nil)
 			_, err := w.lookup(file)
 			w.must(err)
 			w.fs.wg.Wait()
-			w.now = w.now.Add(time.Minute)
+			w.pass(time.Minute)
 		}
 		beneath := 0
 		for _, r := range asked() {
@@ -100,11 +111,12 @@ func TestVastTreeIsGuessedAtOnce(t *testing.T) {
 	}
 	s := &barredStore{memStore: m}
 	w := newWorld(t, m, func(o *Options) { o.Store = s })
+	w.guess()
 	for range 4 {
 		_, err := w.lookup("d/e1/f")
 		w.must(err)
 		w.fs.wg.Wait()
-		w.now = w.now.Add(time.Minute)
+		w.pass(time.Minute)
 	}
 	n := 0
 	for _, prefix := range s.beneath() {
@@ -161,12 +173,13 @@ func TestGuessesThatAreRefused(t *testing.T) {
 	}
 	s := &barredStore{memStore: m, refuse: object.Errorf(object.KindPermission, "list", "", "no")}
 	w := newWorld(t, m, func(o *Options) { o.Store = s })
+	w.guess()
 	for range 2 {
 		for i := range 20 {
 			_, err := w.lookup(fmt.Sprintf("d%d", i))
 			w.must(err)
 			w.fs.wg.Wait()
-			w.now = w.now.Add(time.Minute)
+			w.pass(time.Minute)
 		}
 	}
 	if n := len(s.beneath()); n > wrongInFolder {
@@ -182,6 +195,7 @@ func TestGuessesUnderWayAreBounded(t *testing.T) {
 	}
 	s := &barredStore{memStore: m, name: "Makefile", hold: make(chan struct{})}
 	w := newWorld(t, m, func(o *Options) { o.Store = s })
+	w.guess()
 	defer close(s.hold)
 	for i := range folders {
 		w.node(fmt.Sprintf("d%03d", i))
@@ -191,7 +205,7 @@ func TestGuessesUnderWayAreBounded(t *testing.T) {
 	w.fs.tree.foreseen.dropAll(w.fs)                                              // as for want of memory
 	w.fs.tree.walks = []*walk{newWalk(w.fs, "yy/", ""), newWalk(w.fs, "zz/", "")} // and no walk can begin
 	w.fs.tree.Unlock()
-	w.now = w.now.Add(time.Minute)
+	w.pass(time.Minute)
 	for i := range folders {
 		_, err := w.lookup(fmt.Sprintf("d%03d/Makefile", i))
 		w.must(err)
@@ -217,6 +231,7 @@ func TestGuessedTreeIsNotStattedAsAWhole(t *testing.T) {
 	}
 	asked := asks(m)
 	w := newWorld(t, m)
+	w.guess()
 	heads := func() (n int) {
 		for _, r := range asksNow(w, asked) {
 			if strings.HasPrefix(r, "Head ") {
@@ -247,6 +262,7 @@ func TestNobodyWaitsLongForAGuess(t *testing.T) {
 	m.put("d/f", "x", nil)
 	s := &barredStore{memStore: m, name: "d", hold: make(chan struct{})}
 	w := newWorld(t, m, func(o *Options) { o.Store = s })
+	w.guess()
 	defer close(s.hold)
 	ended := make(chan error, 2)
 	go func() {
@@ -273,6 +289,7 @@ func TestAWalkGoesOnBehindAGuess(t *testing.T) {
 	m, _ := treeStore(100, 20) // two pages
 	asked := asks(m)
 	w := newWorld(t, m)
+	w.guess()
 	w.node("t/d000")
 	w.node("t/d001/f00")
 	before := len(asked())
@@ -309,6 +326,7 @@ func TestGuessUnderWay(t *testing.T) {
 		m.put("e/f", "x", nil)
 		slow := &slowStore{memStore: m, prefix: "d/", hold: make(chan struct{})}
 		w := newWorld(t, m, func(o *Options) { o.Store = slow })
+		w.guess()
 		ctx, cancel := context.WithCancel(w.ctx())
 		ended := make(chan error)
 		go func() {
@@ -349,6 +367,7 @@ func TestGuessThatFailsIsNobodysError(t *testing.T) {
 		return nil
 	}
 	w := newWorld(t, m)
+	w.guess()
 	_, err := w.lookup("d/f")
 	w.must(err)
 	w.fs.wg.Wait()

@@ -31,6 +31,7 @@ func TestEnteringAFolderIsOneListing(t *testing.T) {
 	m.put("d/g", "x", nil)
 	asked := asks(m)
 	w := newWorld(t, m)
+	w.guess()
 	_, err := w.lookup("d/e/f")
 	w.must(err)
 	_, err = w.lookup("d/none")
@@ -48,6 +49,7 @@ func TestFolderThatIsEnteredHasItsMarkersAttributes(t *testing.T) {
 	m.put("d/f", "x", nil)
 	asked := asks(m)
 	w := newWorld(t, m)
+	w.guess()
 	e, err := w.lookup("d")
 	w.must(err)
 	if e.Attr.Mode&0o7777 != 0o750 {
@@ -69,6 +71,7 @@ func largeFolder(t *testing.T) (w *world, asked func() []string) {
 	}
 	asked = asks(m)
 	w = newWorld(t, m)
+	w.guess()
 	_, err := w.lookup("d")
 	w.must(err)
 	return w, asked
@@ -99,7 +102,7 @@ func TestFirstPageIsNoNewsAfterAChange(t *testing.T) {
 func TestFirstPageIsNoNewsForLong(t *testing.T) {
 	w, _ := largeFolder(t)
 	w.m.put("d/aa", "from elsewhere", nil)
-	w.now = w.now.Add(w.fs.o.DirCacheTime + 1)
+	w.pass(w.fs.o.DirCacheTime + 1)
 	if got, want := w.list("d"), []string{"a", "aa", "b", "c", "d", "e", "f", "g"}; !slices.Equal(got, want) {
 		t.Errorf("lists %q after a change elsewhere", got)
 	}
@@ -116,6 +119,7 @@ func TestWhoMayNotListAFolderIsToldByItsMarker(t *testing.T) {
 		return nil
 	}
 	w := newWorld(t, m)
+	w.guess()
 	e, err := w.lookup("d")
 	w.must(err)
 	if e.Attr.Mode&0o7777 != 0o750 {

@@ -36,9 +36,9 @@ func TestLateAnswerToALookupDoesNotBringAnOldVersionBack(t *testing.T) {
 	if got := w.read("f"); got != "old content" {
 		t.Fatalf("read %q", got)
 	}
-	w.now = w.now.Add(time.Minute)
+	w.pass(time.Minute)
 	h := w.open("f", true)
-	w.now = w.now.Add(time.Minute)
+	w.pass(time.Minute)
 	late.during = func() {
 		w.writeAt(h, "new content", 0)
 		w.closeFile(h)
@@ -64,7 +64,7 @@ func TestLateAnswerThatAFileIsGoneDoesNotHideIt(t *testing.T) {
 	w := newWorld(t, m, func(o *Options) { o.Store = late })
 	h := w.open("f", true)
 	w.must(m.Delete(w.ctx(), "f"))
-	w.now = w.now.Add(time.Minute)
+	w.pass(time.Minute)
 	late.during = func() {
 		m.put("f", "old", nil)
 		w.writeAt(h, "new", 0)
@@ -86,7 +86,7 @@ func TestLateAnswerToALookupDoesNotHideANewVersion(t *testing.T) {
 	n := w.node("f")
 	late.during = func() {
 		m.put("f", "new", nil)
-		w.now = w.now.Add(time.Second)
+		w.pass(time.Second)
 		h, _, err := w.fs.Open(w.ctx(), n, false)
 		w.must(err)
 		h.Release()
@@ -115,7 +115,7 @@ func TestLateAnswerThatAFileIsGoneDoesNotHideANewVersion(t *testing.T) {
 	w.must(m.Delete(w.ctx(), "f"))
 	late.during = func() {
 		m.put("f", "new", nil)
-		w.now = w.now.Add(time.Second)
+		w.pass(time.Second)
 		h, _, err := w.fs.Open(w.ctx(), n, false)
 		w.must(err)
 		h.Release()
@@ -209,7 +209,7 @@ func joined(t *testing.T, w *world, s *heldStore, first func() error, then func(
 	go func() { ended <- first() }()
 	synctest.Wait()
 	then()
-	w.now = w.now.Add(time.Second)
+	w.pass(time.Second)
 	looked := make(chan struct{})
 	go func() {
 		defer close(looked)
@@ -222,6 +222,14 @@ func joined(t *testing.T, w *world, s *heldStore, first func() error, then func(
 	return e, err
 }
 
+// getAttr asks for an inode's attributes.
+func (w *world) getAttr(n NodeID) func() error {
+	return func() error {
+		_, err := w.fs.GetAttr(w.ctx(), n)
+		return err
+	}
+}
+
 func TestRegressionAJoinedAnswerThatAFileIsGoneDoesNotHideANewOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemStore()
@@ -230,14 +238,10 @@ func TestRegressionAJoinedAnswerThatAFileIsGoneDoesNotHideANewOne(t *testing.T) 
 		w := newWorld(t, m, func(o *Options) { o.Store = s })
 		n := w.node("f")
 		w.must(m.Delete(w.ctx(), "f"))
-		w.now = w.now.Add(time.Minute)
-		getAttr := func() error {
-			_, err := w.fs.GetAttr(w.ctx(), n)
-			return err
-		}
-		_, err := joined(t, w, s, getAttr, func() { m.put("f", "newer", object.Meta{"a": "b"}) }, "f")
+		w.pass(time.Minute)
+		_, err := joined(t, w, s, w.getAttr(n), func() { m.put("f", "newer", object.Meta{"a": "b"}) }, "f")
 		w.must(err)
-		w.now = w.now.Add(5 * time.Second)
+		w.pass(5 * time.Second)
 		_, err = w.lookup("f")
 		w.must(err)
 	})
@@ -250,13 +254,9 @@ func TestRegressionAJoinedAnswerDoesNotBringAnOldVersionBack(t *testing.T) {
 		s := &heldStore{memStore: m, key: "f"}
 		w := newWorld(t, m, func(o *Options) { o.Store = s })
 		n := w.node("f")
-		w.now = w.now.Add(time.Minute)
-		getAttr := func() error {
-			_, err := w.fs.GetAttr(w.ctx(), n)
-			return err
-		}
+		w.pass(time.Minute)
 		for range 2 {
-			e, err := joined(t, w, s, getAttr, func() { m.put("f", "newer", object.Meta{"a": "b"}) }, "f")
+			e, err := joined(t, w, s, w.getAttr(n), func() { m.put("f", "newer", object.Meta{"a": "b"}) }, "f")
 			if err != nil || e.Attr.Size != 5 {
 				t.Errorf("size %d, %v", e.Attr.Size, err)
 			}
@@ -291,7 +291,7 @@ func TestRegressionALateNotFoundDoesNotTakeAwayWhatALookupConfirmed(t *testing.T
 	w.must(m.Delete(w.ctx(), "f"))
 	late.during = func() {
 		m.put("f", "newer", object.Meta{"a": "b"})
-		w.now = w.now.Add(time.Second)
+		w.pass(time.Second)
 		e, err := w.lookup("f")
 		w.must(err)
 		if e.Node != n {

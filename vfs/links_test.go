@@ -113,7 +113,7 @@ func TestANameThatSomebodyElseReplacesIsNoLink(t *testing.T) {
 		w.must(w.link("f", "g"))
 		other := map[string]string{"f": "g", "g": "f"}[name]
 		w.m.put(name, "theirs", nil)
-		w.now = w.now.Add(time.Minute)
+		w.pass(time.Minute)
 		if got := w.read(name); got != "theirs" {
 			t.Errorf("%s reads %q", name, got)
 		}

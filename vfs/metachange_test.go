@@ -11,19 +11,19 @@ func TestMetadataChangedElsewhereIsSeenInTime(t *testing.T) {
 	m := newMemStore()
 	w := newWorld(t, m)
 	w.write("f", "data")
-	w.now = w.now.Add(11 * time.Second)
+	w.pass(11 * time.Second)
 	if _, err := w.lookup("f"); err != nil {
 		t.Fatal(err)
 	}
 	m.put("f", "data", object.Meta{"mode": "33152", "mtime": "5"})
-	w.now = w.now.Add(11 * time.Second)
+	w.pass(11 * time.Second)
 	e, err := w.lookup("f")
 	w.must(err)
 	if e.Attr.Mode != 0o100600 || e.Attr.Mtime.Unix() != 5 {
 		t.Errorf("mode %o, mtime %v", e.Attr.Mode, e.Attr.Mtime)
 	}
 	m.put("f", "data", object.Meta{"mode": "33184", "mtime": "6"})
-	w.now = w.now.Add(11 * time.Second)
+	w.pass(11 * time.Second)
 	a, err := w.fs.GetAttr(w.ctx(), e.Node)
 	w.must(err)
 	if a.Mode != 0o100640 || a.Mtime.Unix() != 6 {
@@ -38,7 +38,7 @@ func TestMetadataChangedElsewhereRightAfterTheUploadIsSeenByGetAttr(t *testing.T
 	e, err := w.lookup("f")
 	w.must(err)
 	m.put("f", "data", object.Meta{"mode": "33152"})
-	w.now = w.now.Add(11 * time.Second)
+	w.pass(11 * time.Second)
 	a, err := w.fs.GetAttr(w.ctx(), e.Node)
 	w.must(err)
 	if a.Mode != 0o100600 {

@@ -38,10 +38,10 @@ func TestNewFolderIsBelievedEmptyNoLongerThanItsNameFree(t *testing.T) {
 	w := newWorld(t, m)
 	_, err := w.lookup("none")
 	w.want(err, object.KindNotFound)
-	w.now = w.now.Add(6 * time.Second)
+	w.pass(6 * time.Second)
 	w.mkdir("d")
 	m.put("d/theirs", "data", nil)
-	w.now = w.now.Add(6 * time.Second)
+	w.pass(6 * time.Second)
 	if got := w.read("d/theirs"); got != "data" {
 		t.Errorf("read %q", got)
 	}
@@ -56,7 +56,7 @@ func TestSmallFolderIsRenewedByOneRequest(t *testing.T) {
 	w := newWorld(t, m)
 	for range 3 {
 		_ = w.list("d")
-		w.now = w.now.Add(11 * time.Second)
+		w.pass(11 * time.Second)
 		asked := m.requests("List")
 		for i := range 20 {
 			_, err := w.lookup(fmt.Sprintf("d/g%02d", i))

@@ -96,7 +96,7 @@ func TestRmdirAndRenameOfParentAndChildDoNotWaitForEachOther(t *testing.T) {
 	w.mkdir("b")
 	w.write("a/x", "")
 	w.must(w.rename("a", "b/a"))
-	w.now = w.now.Add(time.Minute)
+	w.pass(time.Minute)
 	b, _ := w.dirOf("b/a")
 	a, _ := w.dirOf("b/a/x")
 	renamed := make(chan error)
@@ -112,7 +112,7 @@ func TestRmdirAndRenameOfParentAndChildDoNotWaitForEachOther(t *testing.T) {
 		}
 		return nil
 	}
-	w.now = w.now.Add(time.Minute)
+	w.pass(time.Minute)
 	if err := w.fs.Rmdir(w.ctx(), b, "a"); err != nil {
 		w.want(err, object.KindNotEmpty)
 	}

@@ -315,9 +315,9 @@ func TestRenamedFolderIsNotShownOnceMore(t *testing.T) {
 			w.list("t")
 			in := w.node("t")
 			s.before = func() {
-				w.now = w.now.Add(11 * time.Second) // what is known of the folder is too old
+				w.pass(11 * time.Second) // what is known of the folder is too old
 				look(w, in)
-				w.now = w.now.Add(time.Second)
+				w.pass(time.Second)
 			}
 			w.must(w.rename("t/b", "t/c"))
 			if got := w.list("t"); !slices.Equal(got, []string{"a", "c"}) {
@@ -405,7 +405,7 @@ func TestRegressionAFailedRenameShowsNoOldForecast(t *testing.T) {
 		w.node("to/x")
 		synctest.Wait()
 		s.hold = make(chan struct{})
-		w.now = w.now.Add(time.Minute)
+		w.pass(time.Minute)
 		looked := make(chan error)
 		go func() {
 			_, err := w.lookup("to") // and a guess about it

@@ -19,7 +19,7 @@ func TestWritesToAFileThatLostItsNameElsewhereFail(t *testing.T) {
 		w := newWorld(t, m)
 		h := w.open("f", true)
 		change(m)
-		w.now = w.now.Add(time.Minute)
+		w.pass(time.Minute)
 		_, _ = w.lookup("f") // the name is another file's now, or nobody's
 		if _, err := h.WriteAt(w.ctx(), []byte("VERSION ONE"), 0); !object.Is(err, object.KindStale) {
 			t.Errorf("%s: a write says %v", what, err)

@@ -249,7 +249,7 @@ func TestWhatAWalkFoundIsTrustedForDirCacheTimeOnly(t *testing.T) {
 	w.list("t/d001")
 	w.waitForWalks()
 	m.put("t/d020/later", "", nil)
-	w.now = w.now.Add(11 * time.Second)
+	w.pass(11 * time.Second)
 	if got := w.list("t/d020"); !slices.Contains(got, "later") {
 		t.Errorf("lists %q", got)
 	}
@@ -359,7 +359,7 @@ func TestSecondWalkAfterAWhile(t *testing.T) {
 		w.fs.wg.Wait()
 	}
 	walk()
-	w.now = w.now.Add(11 * time.Second)
+	w.pass(11 * time.Second)
 	asked := m.asked()
 	close(r.armed)
 	walk()

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,7 +23,8 @@ type world struct {
 	m     *memStore
 	fs    *FS
 	disk  *budget.Disk
-	now   time.Time
+	mu    sync.Mutex
+	now   time.Time // guarded by mu against what runs ahead
 	queue *writeback.Queue
 	cache *objcache.Cache
 	dir   string
@@ -41,13 +43,28 @@ func newWorld(t *testing.T, m *memStore, change ...func(*Options)) *world {
 		t.Fatal(err)
 	}
 	o := Options{Store: m, Cache: w.cache, Meta: objcache.NewMetadata(1000), Queue: w.queue, UnsentDir: dir + "/unsent",
-		DirCacheTime: 10 * time.Second, UID: 1, GID: 2, Now: func() time.Time { return w.now }}
+		DirCacheTime: 10 * time.Second, UID: 1, GID: 2, Now: w.clock}
 	for _, c := range change {
 		c(&o)
 	}
 	w.fs = New(o)
+	w.fs.tree.guesses.wrong = wrongInAll // see guess
 	t.Cleanup(w.close)
 	return w
+}
+
+// clock is the time that the file system has, also in what runs ahead.
+func (w *world) clock() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now
+}
+
+// pass lets time go by.
+func (w *world) pass(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.Add(d)
 }
 
 func (w *world) close() {
