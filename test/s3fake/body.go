@@ -55,20 +55,17 @@ func (s *Server) newDigest() *digest {
 	return d
 }
 
-func (d *digest) writer() io.Writer {
-	switch {
-	case d.fast == nil:
-		return d.md5
-	case d.md5 == nil:
-		return d.fast
+// finish makes d that of a body whose bytes the MD5 has seen, if one is wanted.
+func (d *digest) finish(body *rope) {
+	if d.fast != nil {
+		body.sum(d.fast)
 	}
-	return io.MultiWriter(d.md5, d.fast)
 }
 
 // takeIn stores the bytes of r.
 func (s *Server) takeIn(r io.Reader) (*rope, *digest, error) {
 	d := s.newDigest()
-	body, err := s.depot.read(r, d.writer())
+	body, err := s.readSummed(r, d, nil)
 	return body, d, err
 }
 
@@ -115,13 +112,20 @@ func (c *call) receive() (*rope, *digest, error) {
 
 // readSummed stores a body and computes its hashes as it comes.
 func (s *Server) readSummed(in io.Reader, d *digest, expected []expectation) (*rope, error) {
-	writers := []io.Writer{d.writer()}
+	var writers []io.Writer
+	if d.md5 != nil {
+		writers = append(writers, d.md5)
+	}
 	for _, e := range expected {
 		if e.hash != d.md5 {
 			writers = append(writers, e.hash)
 		}
 	}
-	return s.depot.read(in, io.MultiWriter(writers...))
+	body, err := s.depot.read(in, io.MultiWriter(writers...))
+	if err == nil {
+		d.finish(body)
+	}
+	return body, err
 }
 
 // bodySize returns the number of bytes that the body must have.

@@ -86,6 +86,18 @@ func concat(ropes []*rope) *rope {
 	return out
 }
 
+// sum tells h what distinguishes r from ropes with other bytes. Of a pattern that is little:
+// equal bytes that were read from a body are in equal pieces.
+func (r *rope) sum(h *maphash.Hash) {
+	for _, p := range r.pieces {
+		if p.chunk != nil {
+			h.Write(p.chunk.b[p.from : p.from+p.n])
+			continue
+		}
+		maphash.WriteComparable(h, [2]uint64{uint64(p.pat) + uint64(p.from/8)*stride, uint64(p.n)})
+	}
+}
+
 var buffers = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 
 // writeTo writes n bytes from off on to w.

@@ -65,9 +65,8 @@ func (s *Server) readRecalled(in io.Reader, d *digest, expected []expectation) (
 	for i, e := range expected {
 		expected[i].hash = s.recall.finish(e.hash, e.name, body, fast.Sum64())
 	}
-	if d.fast != nil {
-		body.writeTo(d.fast, 0, body.size)
-	} else {
+	d.finish(body)
+	if d.fast == nil {
 		d.md5 = s.recall.finish(md5.New(), "MD5", body, fast.Sum64())
 	}
 	return body, nil

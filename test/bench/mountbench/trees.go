@@ -3,7 +3,6 @@ package mountbench
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 )
 
@@ -51,7 +50,10 @@ func (b *bench) trees() []workload {
 		{name: "rsync-remount", title: "the second rsync -rt, after a remount", writes: true, before: synced, remount: true, run: rsync, settled: holds(tree), bar: again, back: again},
 		{
 			name: "rename", title: fmt.Sprintf("rename a directory of %d files", z.small), tree: flat, writes: true,
-			run:     func(_ context.Context, s *session) error { return os.Rename(s.at("d"), s.at("e")) },
+			run: func(ctx context.Context, s *session) error {
+				_, err := s.command(ctx, "mv", s.at("d"), s.at("e"))
+				return err
+			},
 			settled: all(holds(planting{Prefix: "d/"}), holds(flat.in("e/"))),
 			limit:   func(ctx context.Context, c *client) error { return c.rename(ctx, flat, flat.in("e/")) },
 			bar:     bar{seconds: 0.8}, back: bar{seconds: 0.1, settled: 0.8},
