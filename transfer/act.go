@@ -99,15 +99,17 @@ func (r *runner) act(ctx context.Context, j job) {
 	if ctx.Err() != nil {
 		return
 	}
-	if ok, err := r.confirm(j.a); !ok || err != nil {
-		if err != nil {
-			r.stop(err)
-			return
-		}
+	end, err := r.agree(j.a)
+	switch {
+	case err != nil:
+		r.stop(err)
+		return
+	case end == nil:
 		j.a.Op, j.a.Why = OpSkip, "not confirmed"
 		r.done(j.a)
 		return
 	}
+	defer end()
 	if r.o.Immutable && j.pair.Dst != nil {
 		j.a.Err = object.Errorf(object.KindExists, j.a.Op.String(), j.a.Path, "it differs in the destination, where files are immutable")
 		r.finalFailure(j.a)
@@ -125,13 +127,40 @@ func (r *runner) act(ctx context.Context, j job) {
 	r.done(j.a)
 }
 
+// confirm asks whether to do an action.
 func (r *runner) confirm(a Action) (bool, error) {
+	r.confirming.Lock() // held while the user thinks: questions come one by one
+	defer r.confirming.Unlock()
+	return r.askLocked(a)
+}
+
+// agree is confirm for an action beside others. On a yes the caller calls end when it is
+// done with it; nil is a no. Who gives up answering has all ended that he agreed to.
+func (r *runner) agree(a Action) (end func(), err error) {
+	r.confirming.Lock()
+	defer r.confirming.Unlock()
+	ok, err := r.askLocked(a)
+	switch {
+	case err != nil:
+		r.agreed.Wait()
+		return nil, err
+	case !ok:
+		return nil, nil
+	}
+	r.agreed.Add(1)
+	return r.agreed.Done, nil
+}
+
+func (r *runner) askLocked(a Action) (bool, error) {
 	if r.o.Confirm == nil || r.o.DryRun {
 		return true, nil
 	}
-	r.confirming.Lock() // held while the user thinks: questions come one by one
-	defer r.confirming.Unlock()
-	return r.o.Confirm(a)
+	if r.quit != nil {
+		return false, r.quit
+	}
+	ok, err := r.o.Confirm(a)
+	r.quit = err
+	return ok, err
 }
 
 func (r *runner) perform(ctx context.Context, a Action) error {

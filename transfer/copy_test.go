@@ -1,6 +1,8 @@
 package transfer
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -210,6 +212,46 @@ func TestConfirmIsAskedAndKept(t *testing.T) {
 	if _, err := Sync(t.Context(), up.ep(), s.at(""), Options{Confirm: quit}); !object.Is(err, object.KindCanceled) {
 		t.Errorf("%v", err)
 	}
+}
+
+// A quit ends the asking; what was agreed to before is done.
+func TestQuittingKeepsWhatWasAgreedTo(t *testing.T) {
+	s, up := newStore(t), newFolder(t)
+	up.write("a", "1", "b", "2", "c", "3")
+	quit := object.Errorf(object.KindCanceled, "ask", "", "")
+	asked, quitting := 0, make(chan struct{})
+	answer := func(Action) (bool, error) {
+		if asked++; asked <= 2 {
+			return true, nil
+		}
+		close(quitting)
+		return false, quit
+	}
+	if _, err := Copy(t.Context(), up.ep(), gated{s.at(""), quitting}, Options{Confirm: answer}); !errors.Is(err, quit) {
+		t.Errorf("%v", err)
+	}
+	equal(t, "copied", len(strings.Fields(s.tree(""))), 2)
+	equal(t, "questions", asked, 3)
+
+	asked, quitting = 0, make(chan struct{})
+	up = newFolder(t)
+	up.write("a", "1", "b", "2", "c", "3", "d", "4")
+	if _, err := Delete(t.Context(), up.ep(), Options{Confirm: answer}); !errors.Is(err, quit) {
+		t.Errorf("%v", err)
+	}
+	equal(t, "deleted", len(strings.Fields(up.tree())), 2)
+	equal(t, "questions", asked, 3)
+}
+
+// gated stores nothing before it is opened.
+type gated struct {
+	Endpoint
+	open chan struct{}
+}
+
+func (g gated) Put(ctx context.Context, path string, c Content, o PutOptions) (File, error) {
+	<-g.open
+	return g.Endpoint.Put(ctx, path, c, o)
 }
 
 func TestNothingEscapesTheDestination(t *testing.T) {

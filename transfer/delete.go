@@ -122,10 +122,11 @@ func (r *runner) deleteBatch(ctx context.Context, ep Endpoint, batch []File) {
 		}
 		a := Action{Op: OpDelete, Path: f.Path, Dst: f}
 		ok, err := r.confirm(a)
+		if err != nil {
+			defer r.stop(err) // after what was agreed to
+			break
+		}
 		switch {
-		case err != nil:
-			r.stop(err)
-			return
 		case !ok:
 			a.Op, a.Why = OpSkip, "not confirmed"
 			r.done(a)

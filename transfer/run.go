@@ -58,8 +58,11 @@ type runner struct {
 	sawSrc      bool        // the source has a file; plan is the only one to set it
 	unblocked   bool        // deletes are over: what is still blocked has failed
 	incomplete  atomic.Bool // a side was not walked to its end
-	confirming  sync.Mutex  // Confirm is called by one at a time
 	stop        context.CancelCauseFunc
+
+	confirming sync.Mutex     // Confirm is called by one at a time
+	quit       error          // of Confirm: it is not called any more; guarded by confirming
+	agreed     sync.WaitGroup // what agree said yes to; Add only with confirming held
 
 	mu      sync.Mutex // guards what follows
 	again   []Pair     // failed, to be tried again
