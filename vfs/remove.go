@@ -69,13 +69,13 @@ func (fs *FS) unlink(ctx context.Context, p, n *Inode, name string) error {
 		return err
 	}
 	fs.tree.Lock()
-	key, remote := n.keyLocked(), n.t.remote || mayBeStored(n.t.told.err)
+	was, remote := object.ID{Key: n.keyLocked(), ETag: n.t.info.ETag}, n.t.remote || mayBeStored(n.t.told.err)
 	fs.tree.Unlock()
 	if remote {
 		if err := fs.keepFolder(ctx, p, n.t.name); err != nil {
 			return err
 		}
-		if err := fs.store.Delete(ctx, key); err != nil {
+		if err := fs.deleteObject(ctx, was); err != nil {
 			fs.expire(n)
 			return err
 		}
@@ -97,6 +97,15 @@ func (fs *FS) unlink(ctx context.Context, p, n *Inode, name string) error {
 		n.settle(ctx)
 	}
 	return nil
+}
+
+// deleteObject removes what is under a key. Where that is sent later, it is the version that is
+// known here: by then the store may have somebody else's, which nobody here has seen.
+func (fs *FS) deleteObject(ctx context.Context, id object.ID) error {
+	if fs.o.Promises == nil {
+		return fs.store.Delete(ctx, id.Key)
+	}
+	return fs.store.DeleteVersion(ctx, id)
 }
 
 // stillNamed fails for an inode that lost its name while its lock was waited for. The

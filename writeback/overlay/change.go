@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/s3mount/s3mount/object"
@@ -271,50 +272,61 @@ func (o *Overlay) describeLocked(v *version, src object.ID) {
 	}
 }
 
-// Delete promises that a key will go.
+// Delete promises that a key will go, whatever is under it.
 func (o *Overlay) Delete(ctx context.Context, key string) error {
-	return o.DeleteMany(ctx, []string{key})
+	return o.deleteAll(ctx, []object.ID{{Key: key}})
 }
 
-// DeleteVersion is Delete: what was promised in order comes about in that order.
+// DeleteVersion promises that a version will go: what somebody else stores under the key
+// before that is sent stays, and shows again.
 func (o *Overlay) DeleteVersion(ctx context.Context, id object.ID) error {
-	return o.Delete(ctx, id.Key)
+	return o.deleteAll(ctx, []object.ID{id})
 }
 
-// DeleteMany promises that keys will go. It is durable a moment after it returned, or with
-// the next promise.
+// DeleteMany promises that keys will go, whatever is under them.
 func (o *Overlay) DeleteMany(ctx context.Context, keys []string) error {
-	for len(keys) > 0 {
-		n := min(len(keys), maxDeletes)
-		if err := o.deleteSome(ctx, keys[:n]); err != nil {
+	ids := make([]object.ID, len(keys))
+	for i, key := range keys {
+		ids[i].Key = key
+	}
+	return o.deleteAll(ctx, ids)
+}
+
+// deleteAll promises deletes. They are durable a moment after it returned, or with the next
+// promise.
+func (o *Overlay) deleteAll(ctx context.Context, ids []object.ID) error {
+	for some := range slices.Chunk(ids, maxDeletes) {
+		if err := o.deleteSome(ctx, some); err != nil {
 			return err
 		}
-		keys = keys[n:]
 	}
 	o.log.SyncSoon(lazily)
 	return nil
 }
 
-func (o *Overlay) deleteSome(ctx context.Context, keys []string) error {
-	if err := o.admit(ctx, keys[0], len(keys)); err != nil {
+func (o *Overlay) deleteSome(ctx context.Context, ids []object.ID) error {
+	if err := o.admit(ctx, ids[0].Key, len(ids)); err != nil {
 		return err
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	in := intent{Op: opNames[opDelete], Seq: o.mu.lastSeq + 1, Time: o.Clock()}
 	gone := map[*op]bool{} // the record must name all that the deletes take out, one after the other
-	for i, key := range keys {
-		in.Keys = append(in.Keys, []byte(key))
-		seq := in.Seq + uint64(i)
-		replaced, _ := o.replacedLocked(&op{kind: opDelete, seq: seq, order: seq, key: key}, gone)
+	for i, id := range ids {
+		seq, meant := in.Seq+uint64(i), o.meantLocked(id)
+		replaced, _ := o.replacedLocked(&op{kind: opDelete, seq: seq, order: seq, key: id.Key}, gone)
 		for _, q := range replaced {
 			in.Replaces = append(in.Replaces, q.seq)
 			gone[q] = true
 		}
+		if len(replaced) > 0 && id.ETag != "" {
+			meant = leftByLocked(replaced)
+		}
+		in.Keys, in.Meant = append(in.Keys, []byte(id.Key)), append(in.Meant, meant)
 	}
 	rec, err := o.log.Append(encode(in), nil)
 	if err != nil {
-		return localError("delete", keys[0], err)
+		return localError("delete", ids[0].Key, err)
 	}
 	return o.deleteLocked(in, rec)
 }
@@ -324,7 +336,7 @@ func (o *Overlay) deleteLocked(in intent, rec *journal.Record) error {
 	defer o.releaseSharedLocked(r)
 	var needless []uint64
 	for i, key := range in.Keys {
-		p := &op{kind: opDelete, seq: in.Seq + uint64(i), key: string(key), rec: r, since: in.Time}
+		p := &op{kind: opDelete, seq: in.Seq + uint64(i), key: string(key), meant: in.Meant[i], rec: r, since: in.Time}
 		p.order, o.mu.lastSeq = p.seq, p.seq
 		if !o.addLocked(p) {
 			needless = append(needless, p.seq)

@@ -152,6 +152,9 @@ func (v *version) holds() bool {
 // is somebody else's, too.
 func (o *Overlay) loseLocked(p *op) {
 	e := o.mu.entries[p.key]
+	if p.v != nil {
+		e.becameLocked(p.v.info.ETag, nothing)
+	}
 	for _, q := range e.ops {
 		if p.v != nil && q.after == p.v {
 			o.unrefLocked(q.after)

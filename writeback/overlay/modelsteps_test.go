@@ -85,11 +85,7 @@ func (w *world) step() {
 		}
 		slices.Sort(keys)
 		keys = slices.Compact(keys)
-		w.soft = append(w.soft, maps.Clone(w.want))
-		w.check(w.o.DeleteMany(ctx, keys))
-		for _, key := range keys {
-			delete(w.want, key)
-		}
+		w.delete(keys)
 	case n < 75:
 		w.check(w.o.Sync(ctx))
 		w.synced()
@@ -193,8 +189,26 @@ func (w *world) rename() {
 	w.synced()
 	if w.rnd.IntN(4) > 0 {
 		w.soft = append(w.soft, maps.Clone(w.want))
-		w.check(w.o.Delete(ctx, src))
+		w.check(w.o.DeleteVersion(ctx, from.id))
 		delete(w.want, src)
+	}
+}
+
+// delete removes keys whatever is under them, or, as often, what is known to be.
+func (w *world) delete(keys []string) {
+	ctx := context.Background()
+	if w.count%2 == 0 {
+		w.soft = append(w.soft, maps.Clone(w.want))
+		w.check(w.o.DeleteMany(ctx, keys))
+		for _, key := range keys {
+			delete(w.want, key)
+		}
+		return
+	}
+	for _, key := range keys {
+		w.soft = append(w.soft, maps.Clone(w.want))
+		w.check(w.o.DeleteVersion(ctx, object.ID{Key: key, ETag: w.want[key].id.ETag}))
+		delete(w.want, key)
 	}
 }
 

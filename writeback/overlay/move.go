@@ -52,7 +52,7 @@ func (o *Overlay) promiseMove(from []object.Info, to []string) (*together, error
 		ops = append(ops, p)
 	}
 	for _, src := range from {
-		ops = append(ops, &op{kind: opDelete, key: src.Key, since: at})
+		ops = append(ops, &op{kind: opDelete, key: src.Key, meant: o.meantLocked(src.ID()), since: at})
 	}
 	x, err := o.promiseTogetherLocked(ops)
 	switch {

@@ -34,6 +34,7 @@ type op struct {
 	cond       object.Condition
 	after      *version // what must be under the key instead of cond: this one, once it stands
 	rec        *shared  // of deletes
+	meant      string   // of deletes: what they find under the key, see meantLocked
 	since      time.Time
 	changed    time.Time // of the last promise that went into it
 

@@ -41,8 +41,9 @@ type intent struct {
 	// Maybe are versions that an earlier process may have stored in the place of this one.
 	Maybe []sent `json:"maybe,omitempty"`
 
-	// Keys of a delete have the numbers from Seq on.
-	Keys [][]byte `json:"keys,omitempty"`
+	// Keys of a delete have the numbers from Seq on. Meant are the ETags of what is to go.
+	Keys  [][]byte `json:"keys,omitempty"`
+	Meant []string `json:"meant,omitempty"`
 
 	// Items are promised together. Without a time of its own, one has that of the record.
 	Items []intent `json:"items,omitempty"`

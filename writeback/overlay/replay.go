@@ -171,8 +171,38 @@ func (r *replay) deleteLocked(e *replayed) {
 		}
 		e.rec.uses++
 		p := &op{kind: opDelete, seq: seq, order: seq, key: string(key), rec: e.rec, since: e.in.Time}
+		if i < len(e.in.Meant) { // an older journal does not say
+			p.meant = r.meantLocked(e.in.Meant[i])
+		}
 		r.o.putInLocked(p)
 	}
+}
+
+// meantLocked returns what a delete means by the ETag in its record: what has become of a
+// local one since.
+func (r *replay) meantLocked(etag string) string {
+	for (object.ID{ETag: etag}).Local() {
+		seq, ok := r.seqs[etag]
+		switch d := r.done[seq]; {
+		case !ok:
+			return "" // it is stored, and its record is gone
+		case d != nil:
+			return d.ETag
+		case !r.gone[seq]:
+			return etag // it is about to be stored
+		}
+		switch in := r.ops[seq].in; {
+		case len(in.Maybe) > 0:
+			return ""
+		case in.IfLocal != "":
+			etag = in.IfLocal
+		case in.IfAbsent:
+			return nothing
+		default:
+			return in.IfMatch
+		}
+	}
+	return etag
 }
 
 // passLocked takes out what came before an operation that was executed: it was executed as

@@ -265,6 +265,7 @@ func (o *Overlay) stored(p *op, info object.Info) {
 	o.mu.lastDone = o.Clock()
 	delete(o.mu.failures, p.key)
 	if e := o.mu.entries[p.key]; e != nil {
+		e.becameLocked(v.info.ETag, info.ETag)
 		if len(e.ops) == 1 && e.ops[0] == p {
 			shown := info
 			e.info = &shown
@@ -367,14 +368,6 @@ func refusal(k object.Kind) bool {
 
 // runDeletes sends deletes together.
 func (o *Overlay) runDeletes(ops []*op) {
-	keys := make([]string, len(ops))
-	for i, p := range ops {
-		keys[i] = p.key
-	}
-	err := o.Sync(o.ctx) // as in run
-	if err == nil {
-		err = o.Store.DeleteMany(o.ctx, keys)
-	}
 	defer func() {
 		o.empty()
 		o.mu.Lock()
@@ -382,12 +375,28 @@ func (o *Overlay) runDeletes(ops []*op) {
 		o.mu.Unlock()
 		o.rouse()
 	}()
+	var send, late, needless []*op
+	err := o.Sync(o.ctx) // as in run
+	if err == nil {
+		send, late, needless, err = o.sortDeletes(o.ctx, ops)
+	}
+	if err != nil {
+		if o.ctx.Err() == nil {
+			o.failed(err, ops...)
+		}
+		return
+	}
+	if len(send) > 0 {
+		ctx, cancel := context.WithTimeout(o.ctx, foundHolds)
+		err = o.Store.DeleteMany(ctx, keysOf(send))
+		cancel()
+	}
 	if err != nil && o.ctx.Err() != nil {
 		return
 	}
 	why := errorsByKey(err)
-	var done []*op
-	for _, p := range ops {
+	done := needless
+	for _, p := range send {
 		switch {
 		case err == nil, len(why) > 0 && why[p.key] == nil && why[""] == nil:
 			done = append(done, p)
@@ -397,7 +406,31 @@ func (o *Overlay) runDeletes(ops []*op) {
 			o.failed(err, p)
 		}
 	}
-	o.deleted(done)
+	o.deleted(done, false)
+	o.deleted(late, true)
+	o.tellLate(late)
+}
+
+func keysOf(ops []*op) []string {
+	keys := make([]string, len(ops))
+	for i, p := range ops {
+		keys[i] = p.key
+	}
+	return keys
+}
+
+// tellLate says that deletes found what somebody else has stored.
+func (o *Overlay) tellLate(late []*op) {
+	if len(late) == 0 {
+		return
+	}
+	o.Log.Warn("somebody else stored objects under names that were removed here: they stay, and show again",
+		"op", opNames[opDelete], "key", late[0].key, "keys", len(late), "removed", late[0].since.Format(time.RFC3339))
+	for _, p := range late {
+		if o.listener != nil {
+			o.listener.Lost(object.ID{Key: p.key})
+		}
+	}
 }
 
 // errorsByKey takes the error of a DeleteMany apart. Under the empty key is one that is not
@@ -424,7 +457,8 @@ func errorsByKey(err error) map[string]error {
 	return by
 }
 
-func (o *Overlay) deleted(ops []*op) {
+// deleted notes that deletes have ended; late ones leave something under their keys.
+func (o *Overlay) deleted(ops []*op, late bool) {
 	if len(ops) == 0 {
 		return
 	}
@@ -447,6 +481,7 @@ func (o *Overlay) deleted(ops []*op) {
 		e := o.mu.entries[p.key]
 		o.removeLocked(e, p)
 		if len(e.ops) == 0 {
+			e.lost = late
 			o.dropEntryLocked(e)
 		}
 	}

@@ -58,6 +58,9 @@ func (o *Overlay) takeInLocked(x *together) map[*op]replacing {
 	for _, p := range x.ops {
 		if seqs, order := o.inheritLocked(p); len(seqs) > 0 {
 			all[p] = replacing{seqs, order}
+			if p.meant != "" {
+				p.meant = p.leftLocked()
+			}
 		}
 		if p.kind == opDelete {
 			p.rec = x.rec
@@ -80,10 +83,11 @@ func (x *together) intent(replaced map[*op]replacing) intent {
 	for i, p := range x.ops {
 		if last := len(in.Items) - 1; p.kind == opDelete && i > 0 && x.ops[i-1].kind == opDelete {
 			in.Items[last].Keys = append(in.Items[last].Keys, []byte(p.key))
+			in.Items[last].Meant = append(in.Items[last].Meant, p.meant)
 			in.Items[last].Replaces = append(in.Items[last].Replaces, replaced[p].seqs...)
 			continue
 		}
-		item := intent{Op: opNames[p.kind], Seq: p.seq, Keys: [][]byte{[]byte(p.key)}}
+		item := intent{Op: opNames[p.kind], Seq: p.seq, Keys: [][]byte{[]byte(p.key)}, Meant: []string{p.meant}}
 		if p.kind != opDelete {
 			item = intentOf(p)
 			if item.Time.Equal(in.Time) {
