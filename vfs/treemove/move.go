@@ -38,6 +38,24 @@ type AtOnce interface {
 	MoveMany(ctx context.Context, from []object.Info, to []string) ([]object.Info, error)
 }
 
+// Versions is a Store that deletes later, and then no other versions than these; one without
+// an ETag is whatever is under the key.
+type Versions interface {
+	DeleteVersions(ctx context.Context, ids []object.ID) error
+}
+
+// delete removes objects right after they were looked at.
+func (m *Mover) delete(ctx context.Context, ids []object.ID) error {
+	if s, ok := m.o.Store.(Versions); ok {
+		return s.DeleteVersions(ctx, ids)
+	}
+	keys := make([]string, len(ids))
+	for i, id := range ids {
+		keys[i] = id.Key
+	}
+	return m.o.Store.DeleteMany(ctx, keys)
+}
+
 // Options says what a Mover works on. Store is needed.
 type Options struct {
 	Store Store
@@ -384,7 +402,7 @@ func (v *Move) deleteOld(ctx context.Context) error {
 		v.m.o.Log.Warn("a folder's rename leaves under the old name what somebody else has stored there meanwhile",
 			"op", "rename", "from", v.from, "to", v.to, "objects", v.stayed)
 	}
-	return v.m.o.Store.DeleteMany(ctx, old)
+	return v.m.delete(ctx, old)
 }
 
 // Stayed is how many objects Delete has left under the old prefix, since they are not those
@@ -393,7 +411,7 @@ func (v *Move) Stayed() int { return v.stayed }
 
 // unchanged lists the old keys once more, right before they are deleted, and returns those
 // whose object is still the one that was copied: in a large folder that was a while ago.
-func (v *Move) unchanged(ctx context.Context) (same []string, err error) {
+func (v *Move) unchanged(ctx context.Context) (same []object.ID, err error) {
 	for q := (object.Query{Prefix: v.from}); ; {
 		page, err := v.m.list(ctx, q)
 		if err != nil {
@@ -407,7 +425,7 @@ func (v *Move) unchanged(ctx context.Context) (same []string, err error) {
 			switch {
 			case v.left[info.Key]:
 			case marker, ok && (etag == info.ETag || local):
-				same = append(same, info.Key)
+				same = append(same, info.ID())
 			default:
 				v.stayed++
 			}

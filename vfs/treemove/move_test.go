@@ -234,3 +234,45 @@ func TestRegressionMoveLeavesWhatOthersStoreMeanwhile(t *testing.T) {
 		t.Errorf("a move is left over: %q", log)
 	}
 }
+
+// A store that deletes later is told which versions to delete: of a folder of any size.
+func TestDeletesThatComeLaterNameTheirVersions(t *testing.T) {
+	for name, keep := range map[string]int{"a folder whose keys are held": 0, "one that is too large for that": 2} {
+		t.Run(name, func(t *testing.T) {
+			b, dir := newBucket(fixed()), recordDir(t)
+			var want []object.ID
+			for i := range 5 {
+				key := fmt.Sprintf("p/old/%d", i)
+				b.put(key, fmt.Sprint("body ", i), nil, false)
+				info, err := b.Head(t.Context(), key)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want = append(want, object.ID{Key: key, ETag: info.ETag})
+			}
+			later := &laterBucket{bucket: b}
+			v := New(Options{Store: later, Dir: dir, Now: b.now, Keep: keep}).Begin("p/old/", "p/new/")
+			if err := v.Copy(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := v.Delete(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			slices.SortFunc(later.told, func(a, b object.ID) int { return strings.Compare(a.Key, b.Key) })
+			if !slices.Equal(later.told, want) {
+				t.Errorf("it is to delete %v, not %v", later.told, want)
+			}
+		})
+	}
+}
+
+// laterBucket is a bucket that notes which versions it is to delete.
+type laterBucket struct {
+	*bucket
+	told []object.ID
+}
+
+func (l *laterBucket) DeleteVersions(_ context.Context, ids []object.ID) error {
+	l.told = append(l.told, ids...)
+	return nil
+}

@@ -188,7 +188,7 @@ func (m *Mover) deleteTwins(ctx context.Context, prefix, other string, may func(
 			return err
 		}
 		stayed += len(page.Objects) - len(gone)
-		if err := m.o.Store.DeleteMany(ctx, gone); err != nil {
+		if err := m.delete(ctx, gone); err != nil {
 			return err
 		}
 		if q.Token = page.Next; q.Token == "" {
@@ -202,9 +202,9 @@ func (m *Mover) deleteTwins(ctx context.Context, prefix, other string, may func(
 }
 
 // deletable asks of each object whether it may go.
-func (m *Mover) deletable(ctx context.Context, objects []object.Info, prefix string, twins *cursor, may func(ctx context.Context, info, twin object.Info) (bool, error)) ([]string, error) {
+func (m *Mover) deletable(ctx context.Context, objects []object.Info, prefix string, twins *cursor, may func(ctx context.Context, info, twin object.Info) (bool, error)) ([]object.ID, error) {
 	var mu sync.Mutex // guards gone
-	var gone []string
+	var gone []object.ID
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(m.o.Parallel)
 	for _, info := range objects {
@@ -220,7 +220,7 @@ func (m *Mover) deletable(ctx context.Context, objects []object.Info, prefix str
 			if ok && err == nil {
 				mu.Lock()
 				defer mu.Unlock()
-				gone = append(gone, info.Key)
+				gone = append(gone, info.ID())
 			}
 			return err
 		})

@@ -274,13 +274,13 @@ func (o *Overlay) describeLocked(v *version, src object.ID) {
 
 // Delete promises that a key will go, whatever is under it.
 func (o *Overlay) Delete(ctx context.Context, key string) error {
-	return o.deleteAll(ctx, []object.ID{{Key: key}})
+	return o.DeleteVersions(ctx, []object.ID{{Key: key}})
 }
 
 // DeleteVersion promises that a version will go: what somebody else stores under the key
 // before that is sent stays, and shows again.
 func (o *Overlay) DeleteVersion(ctx context.Context, id object.ID) error {
-	return o.deleteAll(ctx, []object.ID{id})
+	return o.DeleteVersions(ctx, []object.ID{id})
 }
 
 // DeleteMany promises that keys will go, whatever is under them.
@@ -289,12 +289,12 @@ func (o *Overlay) DeleteMany(ctx context.Context, keys []string) error {
 	for i, key := range keys {
 		ids[i].Key = key
 	}
-	return o.deleteAll(ctx, ids)
+	return o.DeleteVersions(ctx, ids)
 }
 
-// deleteAll promises deletes. They are durable a moment after it returned, or with the next
-// promise.
-func (o *Overlay) deleteAll(ctx context.Context, ids []object.ID) error {
+// DeleteVersions is DeleteVersion for several, or Delete where there is no ETag. They are
+// durable a moment after it returned, or with the next promise.
+func (o *Overlay) DeleteVersions(ctx context.Context, ids []object.ID) error {
 	for some := range slices.Chunk(ids, maxDeletes) {
 		if err := o.deleteSome(ctx, some); err != nil {
 			return err

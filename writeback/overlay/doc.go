@@ -23,6 +23,9 @@
 // lose something, or show something wrong, without it: the same key, what reads it, and what
 // destroys what it reads.
 //
+// A put, copy or delete is for the version that was there when it was promised. What somebody
+// else has stored since is not overwritten and not deleted.
+//
 // What has not been sent yet may never be: the last of several versions of a key goes up in
 // the place of the first; a copy of a version that is not stored becomes a put of its bytes;
 // and a put whose key is deleted goes nowhere. To that end operations wait a moment
