@@ -319,13 +319,19 @@ func (s *Stream[S]) splitLocked(at int, page object.Page) {
 	if n := len(page.Prefixes); n > 0 && page.Prefixes[n-1] == lastOf(page) {
 		suffix = s.o.Delimiter
 	}
+	before := seg.after
 	for _, g := range guesses(names, end, least) {
+		after := s.o.Prefix + g.at + suffix
+		if after <= before || seg.end != "" && after >= seg.end {
+			continue // names are in another order with the delimiter behind them: a- a a/ b
+		}
+		before = after
 		k := s.mu.kinds[g.level]
 		if k == nil {
 			k = &kind{}
 			s.mu.kinds[g.level] = k
 		}
-		more = append(more, &segment[S]{after: s.o.Prefix + g.at + suffix, kind: k})
+		more = append(more, &segment[S]{after: after, kind: k})
 	}
 	if len(more) == 0 {
 		return
