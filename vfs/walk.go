@@ -315,13 +315,14 @@ func (w *walk) statLocked() bool {
 // folder's namer gets what a listing with a delimiter would give it, in the same order, so
 // that names are the same.
 type splitter struct {
-	base   string
-	whole  bool        // the listing of base is wanted as well
-	max    int         // entries of all open folders together
-	open   []*building // from base down to the folder of the last key
-	closed []*building
-	held   int
-	pos    string // all that is before has been seen
+	base    string
+	whole   bool        // the listing of base is wanted as well
+	max     int         // entries of all open folders together
+	open    []*building // from base down to the folder of the last key
+	closed  []*building
+	held    int
+	pos     string // all that is before has been seen
+	skipped string // the prefix of the folder that was skipped last; empty: none was
 }
 
 // building is a folder whose keys are coming.
@@ -346,6 +347,9 @@ func (s *splitter) page(objects []object.Info, st *stamp) {
 		}
 	}
 	for _, o := range objects {
+		if s.skipped != "" && strings.HasPrefix(o.Key, s.skipped) {
+			continue // it is behind where the listing went on, and no folder with these keys alone
+		}
 		for top := s.top(); !strings.HasPrefix(o.Key, top.prefix); top = s.top() {
 			s.close()
 		}
@@ -426,7 +430,7 @@ func (s *splitter) skip(allowed int) (prefix string) {
 	}
 	s.open = s.open[:len(s.open)-1]
 	s.closed = append(s.closed, b)
-	s.pos = b.prefix + "\U0010FFFF"
+	s.skipped, s.pos = b.prefix, b.prefix+"\U0010FFFF"
 	return b.prefix
 }
 

@@ -385,3 +385,26 @@ func TestFolderThatAWalkFindsIsAsOldAsTheOldestPage(t *testing.T) {
 		}
 	}
 }
+
+// A walk goes on behind a large folder at a key that is behind nearly all of its keys. Those
+// few that are behind that make no folder of their own.
+func TestAWalkThatPassesOverAFolderHidesNothingOfIt(t *testing.T) {
+	m := newMemStore()
+	for _, k := range []string{"t/a/x", "t/b/x", "t/big/\U0010FFFF9", "t/big/sub/\xff", "t/big/\xff/x", "t/c/x"} {
+		m.put(k, "1", nil)
+	}
+	for i := range 4 * firstAllowance {
+		m.put(fmt.Sprintf("t/big/f%04d", i), "1", nil)
+	}
+	w := newWorld(t, m)
+	w.list("t")
+	w.list("t/a")
+	w.list("t/b")
+	w.fs.wg.Wait() // for the walk, which has nobody who asks for more than it may find
+	if got := w.list("t/big"); len(got) != 4*firstAllowance+3 {
+		t.Errorf("%d names: %q", len(got), got[:min(len(got), 3)])
+	}
+	if got := w.list("t/big/\xff"); !slices.Equal(got, []string{"x"}) {
+		t.Errorf("%q", got)
+	}
+}
