@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 )
 
 func TestANameMadeAgainIsListedOnce(t *testing.T) {
@@ -37,5 +38,33 @@ func TestListingMemoryIsBoundedWhileNamesAreMade(t *testing.T) {
 	}
 	if got := w.list("d"); !slices.Equal(got, want) {
 		t.Errorf("lists %q", got)
+	}
+}
+
+func TestRewinddirShowsTheFolderAsItIsByThen(t *testing.T) {
+	m := newMemStore()
+	m.put("a", "1", nil)
+	w := newWorld(t, m)
+	d, err := w.fs.OpenDir(w.ctx(), RootID)
+	w.must(err)
+	defer w.fs.ReleaseDir(d)
+	read := func() (names []string) {
+		w.must(d.Read(w.ctx(), 0, false, func(e DirEntry) bool {
+			names = append(names, e.Name)
+			return true
+		}))
+		slices.Sort(names)
+		return names
+	}
+	read()
+	w.write("b", "2")
+	w.must(w.unlink("a"))
+	if got := read(); !slices.Equal(got, []string{".", "..", "b"}) {
+		t.Errorf("after a change here: %q", got)
+	}
+	m.put("c", "3", nil)
+	w.pass(time.Minute)
+	if got := read(); !slices.Equal(got, []string{".", "..", "b", "c"}) {
+		t.Errorf("after a change elsewhere: %q", got)
 	}
 }

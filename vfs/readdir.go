@@ -88,6 +88,9 @@ func (fs *FS) ReleaseDir(d *DirHandle) {
 func (d *DirHandle) Read(ctx context.Context, off uint64, plus bool, yield func(DirEntry) bool) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if off == 0 {
+		d.rewind()
+	}
 	for ; off < 2; off++ {
 		if !yield(d.dot(off)) {
 			return nil
@@ -168,6 +171,13 @@ func (d *DirHandle) at(ctx context.Context, pos uint64) (e listed, ok bool, err 
 		d.window = append(d.window, more...)
 	}
 	return d.window[pos-d.base], true, nil
+}
+
+// rewind makes the next entry that is asked for come from the folder as it is by then, as
+// rewinddir promises.
+func (d *DirHandle) rewind() {
+	d.src.close()
+	d.src = nil
 }
 
 // restart begins the stream again from its first name.

@@ -40,6 +40,23 @@ func TestFoldersAndMarkers(t *testing.T) {
 	must(t, unix.Rmdir(m.Dir+"/made"))
 }
 
+func TestRewinddir(t *testing.T) {
+	m, b := newMount(t, pool.Embedded(t))
+	put(t, b, "d/a", "x", nil)
+	dir, err := os.Open(m.Dir + "/d")
+	must(t, err)
+	defer dir.Close()
+	_, err = dir.Readdirnames(-1)
+	must(t, err)
+	must(t, os.WriteFile(m.Dir+"/d/b", nil, 0o644))
+	must(t, os.Remove(m.Dir+"/d/a"))
+	_, err = dir.Seek(0, 0)
+	must(t, err)
+	got, err := dir.Readdirnames(-1)
+	must(t, err)
+	same(t, "names after rewinddir", strings.Join(got, " "), "b")
+}
+
 func TestUnlinkOfOpenFiles(t *testing.T) {
 	semantics.Claim(t, "unlink removes the object at once; handles that are open go on reading the file as it was.")
 	m, b := newMount(t, pool.Embedded(t))
