@@ -83,7 +83,7 @@ func (c *Client) ListBuckets(ctx context.Context) ([]BucketInfo, error) {
 	in := &s3.ListBucketsInput{}
 	for {
 		var out *s3.ListBucketsOutput
-		err := b.do(ctx, call{op: op, trip: trip{xml: true}, try: func(ctx context.Context, _ bool) (err error) {
+		err := b.do(ctx, call{op: op, trip: trip{xml: true, root: "ListAllMyBucketsResult"}, try: func(ctx context.Context, _ bool) (err error) {
 			out, err = c.s3.ListBuckets(ctx, in, b.inRegion)
 			return err
 		}})

@@ -140,7 +140,7 @@ func inDocument(key string) bool {
 // deadline passes. The error is of the request as a whole, and so of the keys left.
 func (b *Bucket) deleteBatch(ctx context.Context, keys []string, failed *failures) (left []string, err error) {
 	left = keys
-	err = b.do(ctx, call{op: opDeleteMany, trip: trip{xml: true}, try: func(ctx context.Context, _ bool) error {
+	err = b.do(ctx, call{op: opDeleteMany, trip: trip{xml: true, root: "DeleteResult"}, try: func(ctx context.Context, _ bool) error {
 		ids := make([]types.ObjectIdentifier, len(left))
 		for i, key := range left {
 			ids[i].Key = b.full(key)

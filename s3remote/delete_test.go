@@ -175,3 +175,11 @@ func TestDeleteOfAVersionWhoseKeyIsRefused(t *testing.T) {
 		t.Errorf("%q", s.seen())
 	}
 }
+
+// What answers is no S3 store: a page for people, as a proxy or the store's console sends it.
+func TestDeleteManyIsNotConfirmedByAPage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, b := serve(t, nil, pages("<!DOCTYPE html><html><body>Welcome</body></html>"))
+		wantKind(t, b.DeleteMany(t.Context(), []string{"a", "b"}), object.KindOther)
+	})
+}

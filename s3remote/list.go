@@ -84,7 +84,7 @@ type listing struct {
 func (b *Bucket) listOnce(ctx context.Context, p *patience, q object.Query, cur cursor) (object.Page, error) {
 	second := cur.token != "" || !b.client.quirks.listV1 && !b.client.learned.listV1.Load()
 	var l listing
-	err := b.do(ctx, call{op: opList, key: q.Prefix, trip: trip{xml: true}, patience: p, try: func(ctx context.Context, _ bool) (err error) {
+	err := b.do(ctx, call{op: opList, key: q.Prefix, trip: trip{xml: true, root: "ListBucketResult"}, patience: p, try: func(ctx context.Context, _ bool) (err error) {
 		if second {
 			l, err = b.listV2(ctx, q, cur)
 		} else {

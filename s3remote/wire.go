@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -23,6 +24,9 @@ type trip struct {
 	slow   bool // the store moves data itself before it answers
 	stream bool // a success's body goes to the caller instead of being read here
 	xml    bool // a success has an XML document
+	// root is the name of that document, where one without content means something: a page
+	// that a proxy or a console sends would be an empty listing. Empty: any.
+	root string
 }
 
 type tripKey struct{}
@@ -139,6 +143,8 @@ func (w *wire) document(resp *http.Response, t trip) (*http.Response, error) {
 		return nil, &oddAnswerError{"the document is too large"}
 	case t.xml && root == "":
 		return nil, &oddAnswerError{"a document is missing"}
+	case t.root != "" && root != t.root:
+		return nil, &oddAnswerError{"the document is a " + strconv.Quote(root[:min(len(root), 40)]) + " instead of a " + t.root + ": is the endpoint that of an S3 store?"}
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(legalXML(doc)))
 	return resp, nil
