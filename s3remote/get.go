@@ -174,6 +174,9 @@ func (r *reader) accept(resp *http.Response) error {
 	if r.id.ETag != "" && etag != "" && etag != r.id.ETag {
 		return object.Errorf(object.KindStale, opGet, r.id.Key, "the store sent the version %q instead of %q", etag, r.id.ETag)
 	}
+	if r.id.ETag != "" && etag == "" {
+		return &oddAnswerError{"the ETag is missing"} // whose bytes are these: those of a proxy's page?
+	}
 	end, length := int64(math.MaxInt64), contentLength(resp)
 	if text := strings.TrimSpace(resp.Header.Get("Content-Range")); text != "" {
 		start, total, ok := parseContentRange(text)

@@ -147,6 +147,7 @@ func TestAnswersAreChecked(t *testing.T) {
 		kind   object.Kind
 	}{
 		"another version": {object.ID{Key: "k", ETag: "e1"}, 0, func(w http.ResponseWriter) { put(w, "e2") }, object.KindStale},
+		"no version":      {object.ID{Key: "k", ETag: "e1"}, 0, func(http.ResponseWriter) {}, object.KindOther},
 		"no ranges":       {object.ID{Key: "k"}, 5, func(w http.ResponseWriter) { put(w, "e1") }, object.KindUnsupported},
 		"another range": {object.ID{Key: "k"}, 5, func(w http.ResponseWriter) {
 			put(w, "e1")
