@@ -100,6 +100,9 @@ func (b *Bucket) listOnce(ctx context.Context, p *patience, q object.Query, cur 
 		b.client.learned.listV1.Store(true)
 		return b.listOnce(ctx, p, q, cur)
 	}
+	if cur.token != "" && l.goesBack(cur.last) {
+		return object.Page{}, object.Errorf(object.KindOther, opList, q.Prefix, "the store's listing is not in order: keys before %q come behind it", cur.last)
+	}
 	next, err := b.next(q, cur, &l)
 	if err != nil {
 		return object.Page{}, err
@@ -125,6 +128,12 @@ func (l *listing) passesOver(last string) bool {
 	return false
 }
 
+// goesBack reports whether l has a key before last, which was the greatest one so far. A
+// common prefix may come again.
+func (l *listing) goesBack(last string) bool {
+	return slices.ContainsFunc(l.objects, func(o types.Object) bool { return aws.ToString(o.Key) < last })
+}
+
 // next returns the token of the page after l.
 func (b *Bucket) next(q object.Query, cur cursor, l *listing) (string, error) {
 	if !l.truncated {
@@ -147,7 +156,7 @@ func (b *Bucket) next(q object.Query, cur cursor, l *listing) (string, error) {
 	return cursor{last: max(l.last, cur.last), token: l.token}.String(), nil
 }
 
-// page makes l's entries relative, and drops what was not asked for.
+// page makes l's entries relative, each once and in order, and drops what was not asked for.
 func (b *Bucket) page(q object.Query, cur cursor, l *listing, next string) (object.Page, error) {
 	page := object.Page{Objects: make([]object.Info, 0, len(l.objects)), Next: next}
 	for _, o := range l.objects {
@@ -174,9 +183,11 @@ func (b *Bucket) page(q object.Query, cur cursor, l *listing, next string) (obje
 	}
 	byKey := func(x, y object.Info) int { return strings.Compare(x.Key, y.Key) }
 	if !slices.IsSortedFunc(page.Objects, byKey) {
-		slices.SortFunc(page.Objects, byKey)
+		slices.SortStableFunc(page.Objects, byKey)
 	}
 	slices.Sort(page.Prefixes)
+	page.Objects = slices.CompactFunc(page.Objects, func(x, y object.Info) bool { return x.Key == y.Key })
+	page.Prefixes = slices.Compact(page.Prefixes)
 	return page, nil
 }
 
@@ -190,9 +201,8 @@ func (b *Bucket) relative(q object.Query, cur cursor, full string) (string, bool
 		return "", false
 	}
 	key := full[len(b.prefix):]
-	// With a token, the store knows where to go on; with a marker or a start, some
-	// stores send a common prefix again.
-	if key == "" || (cur.token == "" && cur.last != "" && full <= cur.last) {
+	// Some stores send a common prefix again.
+	if key == "" || cur.last != "" && full <= cur.last {
 		return "", false
 	}
 	return key, true

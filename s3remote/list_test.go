@@ -149,6 +149,24 @@ func TestListFallsBackToTheFirstForm(t *testing.T) {
 	}
 }
 
+// What a store sends twice, or in another order, is there once and in order.
+func TestListedKeysComeOnce(t *testing.T) {
+	_, b := serve(t, nil, pages(
+		listBody(more+token("t1"), "b", "a", "a", "d/…", "c/…", "d/…"),
+		listBody("", "d/…", "e"),
+	))
+	page, err := b.List(t.Context(), object.Query{Delimiter: "/"})
+	ok(t, err)
+	if len(page.Objects) != 2 || page.Objects[0].Key != "a" || page.Objects[1].Key != "b" || !slices.Equal(page.Prefixes, []string{"c/", "d/"}) {
+		t.Errorf("%+v", page)
+	}
+	page, err = b.List(t.Context(), object.Query{Delimiter: "/", Token: page.Next})
+	ok(t, err)
+	if len(page.Objects) != 1 || page.Objects[0].Key != "e" || len(page.Prefixes) != 0 {
+		t.Errorf("then %+v", page)
+	}
+}
+
 func TestListThatDoesNotAdvance(t *testing.T) {
 	for name, c := range map[string]struct {
 		provider string
@@ -157,6 +175,7 @@ func TestListThatDoesNotAdvance(t *testing.T) {
 		"same token":     {"Minio", []string{listBody(more+token("t"), "a"), listBody(more+token("t"), "b")}},
 		"same page":      {"Minio", []string{listBody(more+token("t1"), "a"), listBody(more+token("t2"), "a"), listBody(more+token("t3"), "a")}},
 		"going back":     {"Minio", []string{listBody(more+token("t1"), "b"), listBody(more+token("t2"), "a")}},
+		"in the end":     {"Minio", []string{listBody(more+token("t1"), "b", "c"), listBody("", "a", "d")}},
 		"first form":     {"Ceph", []string{listBody(more, "a"), listBody(more, "a")}},
 		"only outsiders": {"Ceph", []string{listBody(more)}},
 	} {
