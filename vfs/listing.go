@@ -323,6 +323,10 @@ func (fs *FS) ask(ctx context.Context, prefix, held, name string) (found, error)
 	hctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
+		if key == "" { // an empty name in the root: no object can have that key
+			head <- answer{err: object.Errorf(object.KindNotFound, "lookup", name, "")}
+			return
+		}
 		info, err := fs.store.Head(hctx, key)
 		head <- answer{info, err}
 	}()

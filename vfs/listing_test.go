@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/s3mount/s3mount/object"
 )
 
 func TestANameMadeAgainIsListedOnce(t *testing.T) {
@@ -67,4 +69,20 @@ func TestRewinddirShowsTheFolderAsItIsByThen(t *testing.T) {
 	if got := read(); !slices.Equal(got, []string{".", "..", "b", "c"}) {
 		t.Errorf("after a change elsewhere: %q", got)
 	}
+}
+
+func TestTheRootHasNoFileWithoutAName(t *testing.T) {
+	m := newMemStore()
+	m.put("a", "1", nil)
+	m.fail = func(op, key string) error {
+		if op == "Head" && key == "" {
+			return object.Errorf(object.KindInvalid, "HeadObject", key, "the key is empty")
+		}
+		return nil
+	}
+	w := newWorld(t, m, func(o *Options) { o.DirCacheTime = 0 })
+	_, err := w.lookup("%s3-empty")
+	w.want(err, object.KindNotFound)
+	w.mkdir("%s3-empty")
+	w.keys("/", "a")
 }
