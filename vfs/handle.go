@@ -184,10 +184,12 @@ func (h *Handle) read(ctx context.Context, p []byte, off int64, remote func(*obj
 		c := h.fs.content(h.n)
 		var k int
 		var err error
+		var r *objcache.Reader
 		if c.staged != nil {
 			k, err = c.staged.ReadAt(ctx, p, off)
 		} else {
-			k, err = remote(h.readerOf(c))
+			r = h.readerOf(c)
+			k, err = remote(r)
 		}
 		if err == nil || err == io.EOF || ctx.Err() != nil {
 			return k, err
@@ -197,10 +199,18 @@ func (h *Handle) read(ctx context.Context, p []byte, off int64, remote func(*obj
 		h.n.mu.Lock()
 		now := h.fs.content(h.n)
 		h.n.mu.Unlock()
-		if now == c {
+		if now == c && (r == nil || h.has(r)) {
 			return 0, err
 		}
 	}
+}
+
+// has reports whether r is still the handle's reader. A read that began when the content was
+// elsewhere, and comes late, may have closed it.
+func (h *Handle) has(r *objcache.Reader) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.reader == r
 }
 
 // readerOf returns the handle's reader of a remote version.
