@@ -71,8 +71,8 @@ func (d defaults) attrOf(info object.Info, dir bool) Attr {
 	if v, err := strconv.ParseUint(info.Meta[metaRdev], 10, 32); err == nil && isDevice(a.Mode) {
 		a.Rdev = uint32(v)
 	}
-	if t, ok := info.Meta[metaGeesefsLink]; ok && !dir && info.Size <= maxLinkSize {
-		a.Mode, a.Size = unix.S_IFLNK|0o777, int64(len(percentDecode(t)))
+	if target := geesefsLink(info); target != "" && !dir {
+		a.Mode, a.Size = unix.S_IFLNK|0o777, int64(len(target))
 	}
 	a.UID, a.GID = parseOwner(info.Meta[metaUID], a.UID), parseOwner(info.Meta[metaGID], a.GID)
 	if t, ok := mtime.Parse(info.Meta[mtime.Key]); ok && !(d.serverTime && !info.LastModified.IsZero()) {
@@ -80,6 +80,15 @@ func (d defaults) attrOf(info object.Info, dir bool) Attr {
 	}
 	a.Atime, a.Ctime = a.Mtime, info.LastModified
 	return a
+}
+
+// geesefsLink returns the target of a link in geesefs's form; empty: it is none.
+func geesefsLink(info object.Info) string {
+	target := percentDecode(info.Meta[metaGeesefsLink])
+	if len(target) > maxLinkSize || info.Size > maxLinkSize {
+		return ""
+	}
+	return target
 }
 
 // parseOwner reads the number of a user or group. The greatest one means nobody to the
@@ -92,12 +101,13 @@ func parseOwner(s string, otherwise uint32) uint32 {
 }
 
 // withMode applies a mode from metadata. A marker stays a folder, an object never becomes
-// one, and one that has content is no FIFO, socket or device: nobody could read it then.
+// one, one that has content is no FIFO, socket or device, and one that has none is no link:
+// nobody could read it then.
 // noLink says that it is a marker, or too large for a link.
 func withMode(have, m uint32, noLink, empty bool) uint32 {
 	switch t := m & unix.S_IFMT; {
 	case noLink:
-	case t == unix.S_IFLNK:
+	case t == unix.S_IFLNK && !empty:
 		return unix.S_IFLNK | 0o777
 	case empty && isSpecial(m):
 		return m

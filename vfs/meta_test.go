@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -50,6 +51,9 @@ func TestAttributesOfOtherPrograms(t *testing.T) {
 		{"a file that says it is a folder", object.Info{Size: 3, Meta: object.Meta{"mode": "16877"}}, false, unix.S_IFREG | 0o755, 3},
 		{"a marker that says it is a file", object.Info{Meta: object.Meta{"mode": "33188"}}, true, unix.S_IFDIR | 0o644, 0},
 		{"a device", object.Info{Size: 3, Meta: object.Meta{"mode": "8612"}}, false, unix.S_IFREG | 0o644, 3},
+		{"a link to nowhere", object.Info{Meta: object.Meta{"mode": "41471"}}, false, unix.S_IFREG | 0o777, 0},
+		{"a geesefs link to nowhere", object.Info{Meta: object.Meta{"--symlink-target": ""}}, false, unix.S_IFREG | 0o644, 0},
+		{"a geesefs link that is too long", object.Info{Meta: object.Meta{"--symlink-target": strings.Repeat("x", 4096)}}, false, unix.S_IFREG | 0o644, 0},
 		{"nonsense", object.Info{Size: 3, Meta: object.Meta{"mode": "x", "uid": "-1", "gid": "99999999999", "mtime": "\n"}}, false, unix.S_IFREG | 0o644, 3},
 	} {
 		c.info.LastModified = at

@@ -177,8 +177,8 @@ func (fs *FS) Readlink(ctx context.Context, id NodeID) (string, error) {
 	if !link {
 		return "", object.Errorf(object.KindInvalid, "readlink", info.Key, "not a link")
 	}
-	if t, ok := info.Meta[metaGeesefsLink]; ok {
-		return percentDecode(t), nil
+	if target := geesefsLink(info); target != "" {
+		return target, nil
 	}
 	if info.Size <= 0 || info.Size > maxLinkSize {
 		return "", object.Errorf(object.KindInvalid, "readlink", info.Key, "a target has 1 to %d bytes, this has %d", maxLinkSize, info.Size)
