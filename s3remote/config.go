@@ -118,7 +118,8 @@ type Timeouts struct {
 	FirstByte time.Duration // from the last byte sent to the answer's head; default 60 s
 	Stall     time.Duration // without a byte of a body, either way; default 30 s
 	// Slow replaces FirstByte for requests that make the store move data itself:
-	// copies, and the completion of an upload. Default 10 minutes.
+	// copies, and the completion of an upload. It also bounds how long an answer takes
+	// that is read as a whole. Default 10 minutes.
 	Slow time.Duration
 }
 

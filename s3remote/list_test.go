@@ -1,12 +1,14 @@
 package s3remote
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/s3mount/s3mount/object"
 )
@@ -275,5 +277,26 @@ func FuzzXML(f *testing.F) {
 		}
 		_ = plainText(string(doc))
 		_ = xmlRoot(doc)
+	})
+}
+
+// A document that comes a byte at a time never stalls, and never ends.
+func TestListingThatHasNoEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, b := serve(t, nil, func(w http.ResponseWriter, r *request) {
+			_, _ = w.Write([]byte("<ListBucketResult>"))
+			for r.Context().Err() == nil {
+				_, _ = w.Write([]byte(" "))
+				w.(http.Flusher).Flush()
+				time.Sleep(20 * time.Second)
+			}
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Hour)
+		defer cancel()
+		_, err := b.List(ctx, object.Query{})
+		wantKind(t, err, object.KindTimeout)
+		if ctx.Err() != nil {
+			t.Error("it went on as long as it was let")
+		}
 	})
 }

@@ -104,6 +104,9 @@ func (w *wire) Do(req *http.Request) (*http.Response, error) {
 		return resp, nil
 	}
 	defer body.Close()
+	// Bytes that come one at a time are no stall, and need not end.
+	end := time.AfterFunc(w.limits.Slow, func() { cancel(&stageError{"no end of the answer", w.limits.Slow}) })
+	defer end.Stop()
 	return w.document(resp, t)
 }
 
