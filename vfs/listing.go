@@ -62,6 +62,7 @@ func (fs *FS) setListingLocked(n *Inode, l *listing) {
 	if old := n.t.listing; old != nil {
 		fs.tree.listed -= len(old.byName) + 1
 		fs.tree.listings.Remove(old.elem)
+		fs.tree.trails.end(old)
 		old.live = false
 	}
 	n.t.listing = l

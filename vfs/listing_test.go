@@ -86,3 +86,28 @@ func TestTheRootHasNoFileWithoutAName(t *testing.T) {
 	w.mkdir("%s3-empty")
 	w.keys("/", "a")
 }
+
+// A program that reads the files of a folder for longer than its listing is trusted makes
+// many listings of it. Those that are over are not held.
+func TestListingsThatAreOverAreNotHeld(t *testing.T) {
+	m := newMemStore()
+	for i := range 100 {
+		m.put(fmt.Sprintf("d/f%03d", i), "x", nil)
+	}
+	w := newWorld(t, m)
+	for i := range 40 {
+		w.list("d")
+		w.read(fmt.Sprintf("d/f%03d", i))
+		w.pass(11 * time.Second)
+	}
+	w.fs.wg.Wait()
+	w.fs.tree.Lock()
+	defer w.fs.tree.Unlock()
+	held := map[*listing]bool{}
+	for _, tr := range w.fs.tree.trails.list {
+		held[tr.l] = true
+	}
+	if len(held) > 1 {
+		t.Errorf("%d listings are held", len(held))
+	}
+}

@@ -71,6 +71,14 @@ func (ts *trails) follow(l *listing, at int, size int64) *trail {
 	return t
 }
 
+// end forgets the readers of a listing that is over: they would keep it in memory.
+func (ts *trails) end(l *listing) {
+	ts.list = slices.DeleteFunc(ts.list, func(t *trail) bool {
+		t.ended = t.ended || t.l == l
+		return t.l == l
+	})
+}
+
 // extend lets files be fetched behind the farthest one that was read, as many as the
 // reading in order so far permits.
 func (t *trail) extend() {
