@@ -177,6 +177,9 @@ func (r *reader) accept(resp *http.Response) error {
 	if r.id.ETag != "" && etag == "" {
 		return &oddAnswerError{"the ETag is missing"} // whose bytes are these: those of a proxy's page?
 	}
+	if transformed(resp.Header) {
+		return object.Errorf(object.KindUnsupported, opGet, r.id.Key, "the store does not send the object as it is stored, but unpacked")
+	}
 	end, length := int64(math.MaxInt64), contentLength(resp)
 	if text := strings.TrimSpace(resp.Header.Get("Content-Range")); text != "" {
 		start, total, ok := parseContentRange(text)
@@ -206,6 +209,14 @@ func (r *reader) accept(resp *http.Response) error {
 	}
 	r.body, r.end, r.info = resp.Body, end, info
 	return nil
+}
+
+// transformed reports whether an answer tells that its bytes are not those that are stored:
+// Google's store unpacks an object of Content-Encoding gzip, and passes the range over.
+func transformed(h http.Header) bool {
+	stored := h.Get("X-Goog-Stored-Content-Encoding")
+	unpacked := stored != "" && stored != "identity" && h.Get("Content-Encoding") == ""
+	return unpacked || strings.HasPrefix(h.Get("Warning"), "214") // RFC 7234, section 5.5.6
 }
 
 // parseContentRange reads "bytes 0-9/100"; total is -1 where it is "*".

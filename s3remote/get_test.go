@@ -148,7 +148,15 @@ func TestAnswersAreChecked(t *testing.T) {
 	}{
 		"another version": {object.ID{Key: "k", ETag: "e1"}, 0, func(w http.ResponseWriter) { put(w, "e2") }, object.KindStale},
 		"no version":      {object.ID{Key: "k", ETag: "e1"}, 0, func(http.ResponseWriter) {}, object.KindOther},
-		"no ranges":       {object.ID{Key: "k"}, 5, func(w http.ResponseWriter) { put(w, "e1") }, object.KindUnsupported},
+		"unpacked": {object.ID{Key: "k", ETag: "e1"}, 0, func(w http.ResponseWriter) {
+			put(w, "e1")
+			w.Header().Set("X-Goog-Stored-Content-Encoding", "gzip")
+		}, object.KindUnsupported},
+		"transformed": {object.ID{Key: "k", ETag: "e1"}, 0, func(w http.ResponseWriter) {
+			put(w, "e1")
+			w.Header().Set("Warning", "214 UploadServer gunzipped")
+		}, object.KindUnsupported},
+		"no ranges": {object.ID{Key: "k"}, 5, func(w http.ResponseWriter) { put(w, "e1") }, object.KindUnsupported},
 		"another range": {object.ID{Key: "k"}, 5, func(w http.ResponseWriter) {
 			put(w, "e1")
 			w.Header().Set("Content-Range", "bytes 6-9/10")
