@@ -106,6 +106,10 @@ type mounted struct {
 	log      *slog.Logger
 }
 
+// fetchTimeout is how long bytes may take that a read needs: as long as a request for them is
+// repeated while the store fails, and what a slow line takes for them.
+func fetchTimeout(retryFor time.Duration) time.Duration { return retryFor + 5*time.Minute }
+
 // assemble puts the packages together for one bucket. id tells this mount's folder in
 // the cache from others'.
 func assemble(ctx context.Context, bucket *s3remote.Bucket, id string, o *mountOptions, log *slog.Logger) (_ *mounted, err error) {
@@ -138,6 +142,8 @@ func assemble(ctx context.Context, bucket *s3remote.Bucket, id string, o *mountO
 		Disk:    disk,
 		MinFree: folder.floor(o.cacheMinFree),
 		Log:     log,
+
+		FetchTimeout: fetchTimeout(o.retryFor),
 	})
 	if err != nil {
 		return nil, cacheError(o.cacheDir, err)

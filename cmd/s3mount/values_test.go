@@ -59,3 +59,12 @@ func TestCountsAndLimits(t *testing.T) {
 		t.Error("limit -2 is taken")
 	}
 }
+
+// --retry-for is a promise to reads, too, however long it is.
+func TestAReadIsRepeatedForRetryFor(t *testing.T) {
+	for _, retryFor := range []time.Duration{time.Second, 2 * time.Minute, 10 * time.Minute, 24 * time.Hour} {
+		if got := fetchTimeout(retryFor); got <= retryFor {
+			t.Errorf("--retry-for %v ends a read after %v", retryFor, got)
+		}
+	}
+}
