@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -109,5 +110,31 @@ func TestListingsThatAreOverAreNotHeld(t *testing.T) {
 	}
 	if len(held) > 1 {
 		t.Errorf("%d listings are held", len(held))
+	}
+}
+
+// Many programs may have the same folder open, and each goes through it at its own pace.
+func TestMemoryOfManyOpenFoldersWhoseListingIsCached(t *testing.T) {
+	m := newMemStore()
+	for i := range 3000 {
+		m.put(fmt.Sprintf("f%04d", i), "1", nil)
+	}
+	w := newWorld(t, m)
+	w.list("") // caches the listing
+	heap := func() uint64 {
+		var s runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&s)
+		return s.HeapAlloc
+	}
+	before := heap()
+	for range 200 {
+		d, err := w.fs.OpenDir(w.ctx(), RootID)
+		w.must(err)
+		defer w.fs.ReleaseDir(d)
+		w.must(d.Read(w.ctx(), 2, false, func(DirEntry) bool { return false }))
+	}
+	if grown := int64(heap() - before); grown > 20<<20 {
+		t.Errorf("200 handles hold %d MiB", grown>>20)
 	}
 }

@@ -30,14 +30,15 @@ type DirEntry struct {
 const keepBehind = 4096
 
 // DirHandle is an open folder: a stream of its names. It holds a page or two of a
-// listing, whatever the folder's size. Its methods may be called concurrently.
+// listing, whatever the folder's size, or shares a cached one. Its methods may be called
+// concurrently.
 type DirHandle struct {
 	fs *FS
 	n  *Inode
 
 	mu     sync.Mutex // held across the LIST that fills the window
 	src    *dirSource
-	window []listed // entries base, base+1, … of the listing
+	window []listed // entries base, base+1, … of a listing that is asked for
 	base   uint64
 	done   bool
 }
@@ -48,8 +49,8 @@ type dirSource struct {
 	lister *pageLister
 	all    []listed // all that a complete listing has shown so far; nil once it is too long
 	gen    uint64
-	cached []listed
-	local  map[string]listed
+	cached []*listed // all entries, which the listing owns; nil: the store is asked
+	local  map[string]*listed
 }
 
 func (s *dirSource) close() {
@@ -156,6 +157,14 @@ func (d *DirHandle) at(ctx context.Context, pos uint64) (e listed, ok bool, err 
 		}
 		d.restart()
 	}
+	if all := d.src.cached; all != nil {
+		if pos >= uint64(len(all)) {
+			return listed{}, false, nil
+		}
+		d.fs.tree.Lock()
+		defer d.fs.tree.Unlock()
+		return *all[pos], true, nil
+	}
 	for pos >= d.base+uint64(len(d.window)) {
 		if d.done {
 			return listed{}, false, nil
@@ -187,50 +196,47 @@ func (d *DirHandle) restart() {
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
 	d.window, d.base, d.done = nil, 0, d.n.t.gone
-	d.src = &dirSource{gen: d.n.t.gen, local: map[string]listed{}}
+	d.src = &dirSource{gen: d.n.t.gen, local: map[string]*listed{}}
 	for name, c := range d.n.t.children {
 		if c.t.staged != nil && !c.t.remote {
-			d.src.local[name] = listed{name: name, found: found{piece: c.t.piece, form: c.t.form}}
+			d.src.local[name] = &listed{name: name, found: found{piece: c.t.piece, form: c.t.form}}
 		}
 	}
-	if l := fs.listingLocked(d.n); l != nil && !l.partial {
-		d.src.cached = make([]listed, 0, len(l.byName))
-		for _, name := range l.names {
-			d.src.cached = append(d.src.cached, *l.byName[name])
-		}
+	if l := fs.listingLocked(d.n); l != nil && !l.partial && !d.done {
+		d.src.share(l)
+	}
+}
+
+// share makes a complete listing the source. Guarded by FS.tree.
+func (s *dirSource) share(l *listing) {
+	s.cached = make([]*listed, 0, len(l.names)+len(s.local))
+	for _, name := range l.names {
+		s.cached = append(s.cached, l.byName[name])
+		delete(s.local, name)
+	}
+	for _, e := range s.local {
+		s.cached = append(s.cached, e)
 	}
 }
 
 // fill returns the next entries of the stream, and notes its end.
 func (d *DirHandle) fill(ctx context.Context) ([]listed, error) {
-	s := d.src
-	if s.cached == nil {
-		more, last, err := d.fillRemote(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range more {
-			delete(s.local, e.name)
-		}
-		if !last {
-			return more, nil
-		}
-		d.done = true
-		return s.withLocal(more), nil
+	more, last, err := d.fillRemote(ctx)
+	if err != nil {
+		return nil, err
 	}
-	for _, e := range s.cached {
-		delete(s.local, e.name)
+	local := d.src.local
+	for _, e := range more {
+		delete(local, e.name)
+	}
+	if !last {
+		return more, nil
 	}
 	d.done = true
-	return s.withLocal(s.cached), nil
-}
-
-func (s *dirSource) withLocal(more []listed) []listed {
-	for _, e := range s.local {
-		more = append(more, e)
+	for _, e := range local {
+		more = append(more, *e)
 	}
-	s.local = nil
-	return more
+	return more, nil
 }
 
 // fillRemote takes a page from the store. A listing that turns out to be complete and
@@ -254,6 +260,7 @@ func (d *DirHandle) fillRemote(ctx context.Context) ([]listed, bool, error) {
 	}
 	if last && s.all != nil {
 		fs.keepListing(d.n, s.gen, s.lister.began, &s.lister.namer, s.all, true)
+		s.all = nil
 		return more, last, nil
 	}
 	d.slide(asked, slices.Clone(more))
