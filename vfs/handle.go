@@ -200,6 +200,9 @@ func (h *Handle) read(ctx context.Context, p []byte, off int64, remote func(*obj
 		now := h.fs.content(h.n)
 		h.n.mu.Unlock()
 		if now == c && (r == nil || h.has(r)) {
+			if object.Is(err, object.KindNotFound) { // ENOENT is about a name, and this has none
+				err = object.Errorf(object.KindStale, "read", c.id.Key, "somebody else removed the object: %w", err)
+			}
 			return 0, err
 		}
 	}

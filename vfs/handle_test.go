@@ -3,6 +3,8 @@ package vfs
 import (
 	"strings"
 	"testing"
+
+	"github.com/s3mount/s3mount/object"
 )
 
 // A read that began before the file was renamed comes to its reader after one that began
@@ -39,4 +41,15 @@ func TestAReadIsNotEndedByOneThatBeganBeforeARename(t *testing.T) {
 	if string(got) != data {
 		t.Error("other bytes came")
 	}
+}
+
+func TestAReadOfARemovedObjectIsStale(t *testing.T) {
+	m := newMemStore()
+	m.put("a", "12345", nil)
+	w := newWorld(t, m)
+	h := w.open("a", false)
+	defer h.Release()
+	w.must(m.Delete(w.ctx(), "a"))
+	_, err := w.readHandle(h)
+	w.want(err, object.KindStale)
 }

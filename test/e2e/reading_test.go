@@ -44,6 +44,13 @@ func TestOpenFileShowsOneVersion(t *testing.T) {
 	if !stale {
 		t.Error("all of a version that is gone can be read: the test proves nothing, make the object larger")
 	}
+	put(t, b, "removed", "x", nil)
+	gone, err := os.Open(m.Dir + "/removed")
+	must(t, err)
+	defer gone.Close()
+	must(t, b.Delete(t.Context(), "removed"))
+	_, err = gone.ReadAt(buf, 0)
+	wantErrno(t, "reading a version that was removed", err, unix.ESTALE)
 }
 
 func TestReadBackDownloadsNothing(t *testing.T) {
