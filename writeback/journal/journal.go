@@ -295,11 +295,7 @@ func (j *Journal) rewriteLocked(s *segment) error {
 		return nil // much of it is needed: the limit is that of what is pending
 	}
 	for r := range s.live {
-		head, data := make([]byte, r.head), make([]byte, r.data)
-		if err := r.readLocked(head, data); err != nil {
-			return err
-		}
-		now, err := j.appendLocked(head, data)
+		now, err := j.copyLocked(r)
 		if err != nil {
 			return err
 		}
@@ -326,15 +322,45 @@ func (j *Journal) dropLocked() {
 }
 
 // Release says that a record is no longer needed. It may come again at the next Open, as
-// long as its segment is there.
-func (j *Journal) Release(r *Record) {
+// long as its segment is there. notes are live records that say what has become of it: as
+// long as it may come again, they do as well, also if they are released right after it.
+func (j *Journal) Release(r *Record, notes ...*Record) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if !j.mu.closed {
+		j.putBehindLocked(r, notes)
+	}
 	delete(r.seg.live, r)
 	r.seg.freed = j.mu.appended
 	if !j.mu.closed {
 		j.dropLocked()
 	}
+}
+
+// putBehindLocked writes notes again that are in an older segment than the record which they
+// are about, since that was written again itself: theirs would go first.
+func (j *Journal) putBehindLocked(r *Record, notes []*Record) {
+	for _, n := range notes {
+		if n.seg.number >= r.seg.number {
+			continue
+		}
+		again, err := j.copyLocked(n)
+		if err != nil {
+			j.o.Log.Warn("what has become of a change can't be noted once more; it may be repeated at the next mount", "dir", j.o.Dir, "err", err)
+			return
+		}
+		delete(again.seg.live, again)
+		again.seg.freed = j.mu.appended
+	}
+}
+
+// copyLocked appends a live record once more.
+func (j *Journal) copyLocked(r *Record) (*Record, error) {
+	head, data := make([]byte, r.head), make([]byte, r.data)
+	if err := r.readLocked(head, data); err != nil {
+		return nil, err
+	}
+	return j.appendLocked(head, data)
 }
 
 // Read reads data of a live record from an offset on, as io.ReaderAt does.

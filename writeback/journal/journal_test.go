@@ -338,3 +338,36 @@ func TestReleaseWaitsForTheSync(t *testing.T) {
 		t.Error("the record stays after the sync")
 	}
 }
+
+// TestRegressionANoteDoesNotGoFirst notes what has become of a record, which is written again
+// behind that: as long as the record comes back, the note does as well.
+func TestRegressionANoteDoesNotGoFirst(t *testing.T) {
+	dir := t.TempDir()
+	j, _, err := open(t, dir)
+	check(t, err)
+	old := add(t, j, 1, 1)[0]
+	next := 3
+	for old.seg == j.lastLocked() {
+		j.Release(add(t, j, next, 1)[0])
+		next++
+	}
+	note := add(t, j, 2, 1)[0]
+	for old.seg.number <= note.seg.number {
+		j.Release(add(t, j, next, 1)[0])
+		next++
+	}
+	j.Release(old, note)
+	j.Release(note)
+	check(t, j.SyncAll())
+	for seen := true; seen; next++ {
+		_, heads, err := open(t, copyDir(t, dir))
+		check(t, err)
+		if seen = slices.Contains(heads, string(headOf(1))); seen && !slices.Contains(heads, string(headOf(2))) {
+			t.Fatal("the record comes back without its note")
+		}
+		j.Release(add(t, j, next, 1)[0])
+	}
+	if !j.Empty() {
+		t.Error("it has live records")
+	}
+}

@@ -180,7 +180,7 @@ func (o *Overlay) noteGoneLocked(v *version, seq uint64) {
 	switch {
 	case err != nil: // the record of what took its place says so
 	case v.refs > 0:
-		v.noted = rec
+		v.noted = &shared{rec: rec, uses: 1}
 	default:
 		v.rec.noteLocked(&shared{rec: rec})
 	}

@@ -77,7 +77,13 @@ func (o *Overlay) releaseSharedLocked(s *shared) {
 	if s.uses--; s.uses > 0 {
 		return
 	}
-	o.releaseRecord(s.rec)
+	var notes []*journal.Record
+	for _, n := range s.notes {
+		if n.rec != nil {
+			notes = append(notes, n.rec)
+		}
+	}
+	o.releaseRecord(s.rec, notes...)
 	for _, n := range s.notes {
 		o.releaseSharedLocked(n)
 	}

@@ -175,7 +175,7 @@ func Open(opts Options) (*Overlay, error) {
 	if err := os.MkdirAll(o.layerDir(), 0o700); err != nil {
 		return nil, localError("open journal", "", err)
 	}
-	r := &replay{o: o, ops: map[uint64]*replayed{}, done: map[uint64]*doneRecord{}, gone: map[uint64]bool{}, notes: map[uint64]*journal.Record{}, seqs: map[string]uint64{}}
+	r := &replay{o: o, ops: map[uint64]*replayed{}, done: map[uint64]*doneRecord{}, gone: map[uint64]bool{}, notes: map[uint64]*shared{}, seqs: map[string]uint64{}}
 	log, err := journal.Open(journal.Options{Dir: o.journalDir(), SegmentSize: o.SegmentSize, Log: o.Log}, r.read)
 	var damage *journal.DamageError
 	if err != nil && !errors.As(err, &damage) {

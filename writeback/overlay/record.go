@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/s3mount/s3mount/object"
-	"github.com/s3mount/s3mount/writeback/journal"
 )
 
 // intent is the head of a journal record: something that was promised.
@@ -73,8 +72,7 @@ type doneRecord struct {
 	Size         int64     `json:"size,omitempty"`
 	LastModified time.Time `json:"last_modified,omitzero"`
 
-	rec  *journal.Record
-	uses int // of rec, while a journal is replayed
+	note *shared // of the record, while a journal is replayed
 }
 
 func encode(v any) []byte {

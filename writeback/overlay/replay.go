@@ -22,10 +22,12 @@ type replay struct {
 	// again are records that came twice.
 	again []*journal.Record
 	held  []*version
-	left  []*version                 // of these, what is never sent
-	gone  map[uint64]bool            // operations that others took the place of
-	notes map[uint64]*journal.Record // that say so
-	seqs  map[string]uint64          // by ETag
+	left  []*version         // of these, what is never sent
+	gone  map[uint64]bool    // operations that others took the place of
+	notes map[uint64]*shared // that say so
+	seqs  map[string]uint64  // by ETag
+	// marks are the records that tell what has become of others. One use of each is the replay's.
+	marks []*shared
 }
 
 type replayed struct {
@@ -41,11 +43,11 @@ func (r *replay) read(rec *journal.Record, head []byte) {
 		return
 	}
 	if in.Op == opGone {
+		mark := r.mark(rec)
 		for _, seq := range in.Replaces {
 			r.gone[seq] = true
-			r.notes[seq] = rec
+			r.notes[seq] = mark
 		}
-		r.again = append(r.again, rec)
 		return
 	}
 	if in.Op != "done" {
@@ -57,14 +59,17 @@ func (r *replay) read(rec *journal.Record, head []byte) {
 		r.bad++
 		return
 	}
-	d.rec = rec
-	d.uses = len(d.Seqs)
+	d.note = r.mark(rec)
 	for _, seq := range d.Seqs {
-		if old := r.done[seq]; old != nil {
-			r.dropDone(old)
-		}
 		r.done[seq] = d
 	}
+}
+
+// mark keeps a record that tells what has become of others until the replay has ended.
+func (r *replay) mark(rec *journal.Record) *shared {
+	s := &shared{rec: rec, uses: 1}
+	r.marks = append(r.marks, s)
+	return s
 }
 
 // promised takes the record of one or several operations in.
@@ -98,12 +103,6 @@ func (r *replay) promised(rec *journal.Record, in intent) {
 	}
 }
 
-func (r *replay) dropDone(d *doneRecord) {
-	if d.uses--; d.uses == 0 {
-		r.again = append(r.again, d.rec)
-	}
-}
-
 // apply promises again what was promised, in the old order.
 func (r *replay) apply() error {
 	o := r.o
@@ -133,25 +132,19 @@ func (r *replay) apply() error {
 	for _, e := range r.ops {
 		o.releaseSharedLocked(e.rec)
 	}
-	for _, d := range r.done {
-		r.dropDone(d)
-	}
-	kept := map[*journal.Record]bool{}
 	for _, v := range r.left {
 		if v.refs > 1 || v.rec.uses > 1 { // somebody rests on it or is in its record, and not only this
 			o.noteGoneLocked(v, r.seqs[v.info.ETag])
-			kept[v.noted] = true
-		} else {
-			v.noted = nil
 		}
 	}
 	for _, v := range r.held {
 		o.unrefLocked(v)
 	}
 	for _, rec := range r.again {
-		if !kept[rec] {
-			o.log.Release(rec)
-		}
+		o.log.Release(rec)
+	}
+	for _, s := range r.marks {
+		o.releaseSharedLocked(s)
 	}
 	return nil
 }
@@ -161,12 +154,14 @@ func (r *replay) deleteLocked(e *replayed) {
 		seq := e.in.Seq + uint64(i)
 		r.o.mu.lastSeq = max(r.o.mu.lastSeq, seq)
 		if r.gone[seq] {
+			if note := r.notes[seq]; note != nil {
+				e.rec.noteLocked(note)
+			}
 			continue
 		}
 		if d := r.done[seq]; d != nil {
 			r.passLocked(string(key))
-			d.uses++
-			e.rec.noteLocked(&shared{rec: d.rec})
+			e.rec.noteLocked(d.note)
 			continue
 		}
 		e.rec.uses++
@@ -236,8 +231,8 @@ func (r *replay) putLocked(e *replayed) {
 	d := r.done[in.Seq]
 	if d != nil {
 		v.stands, v.remote = true, object.Info{Key: v.info.Key, ETag: d.ETag, Size: d.Size, LastModified: d.LastModified, Meta: v.info.Meta, ContentType: v.info.ContentType}
-		v.noted = d.rec
-		d.uses++
+		v.noted = d.note
+		d.note.uses++
 		v.kept = true // as far as the disk has it
 		v.kept = r.layerLocked(v, in, false) && !v.baseID.Local() && v.localLocked()
 		if !v.kept {
@@ -253,7 +248,9 @@ func (r *replay) putLocked(e *replayed) {
 		p.kind = opCopy
 	}
 	if r.gone[in.Seq] {
-		v.noted = r.notes[in.Seq]
+		if v.noted = r.notes[in.Seq]; v.noted != nil {
+			v.noted.uses++
+		}
 		r.left = append(r.left, v)
 		r.layerLocked(v, in, false) // others may rest on it
 		return

@@ -257,7 +257,7 @@ func (o *Overlay) stored(p *op, info object.Info) {
 	o.adopt(v, info.ID())
 	o.mu.Lock()
 	v.kept = v.refs > 1 && v.localLocked() // where that is known must not depend on when it is sent
-	v.stands, v.remote, v.noted = true, info, rec
+	v.stands, v.remote, v.noted = true, info, &shared{rec: rec, uses: 1}
 	if !v.kept {
 		o.shedLocked(v)
 	}

@@ -29,13 +29,13 @@ type version struct {
 	rec *shared // that says so
 
 	// Guarded by Overlay.mu.
-	refs   int             // of operations, and of versions on top
-	op     *op             // that brings it to the store; nil: none does any more
-	stands bool            // it is in the store, as
-	remote object.Info     //
-	kept   bool            // it stands, and is wholly here all the same, for those on top of it
-	noted  *journal.Record // that it is, as long as somebody needs to know
-	depth  int             // of local layers
+	refs   int         // of operations, and of versions on top
+	op     *op         // that brings it to the store; nil: none does any more
+	stands bool        // it is in the store, as
+	remote object.Info //
+	kept   bool        // it stands, and is wholly here all the same, for those on top of it
+	noted  *shared     // that it is, or never will be, as long as somebody needs to know; nil: not noted
+	depth  int         // of local layers
 }
 
 // layer is bytes of a version on the local disk: in the record of the version, one range
@@ -296,8 +296,11 @@ func (o *Overlay) unrefLocked(v *version) {
 			return
 		}
 		delete(o.mu.versions, v.info.ETag)
-		if v.noted != nil && v.rec != nil { // until the record can't come again
-			v.rec.noteLocked(&shared{rec: v.noted})
+		if v.noted != nil {
+			if v.rec != nil { // until the record can't come again
+				v.rec.noteLocked(v.noted)
+			}
+			o.releaseSharedLocked(v.noted)
 		}
 		o.releaseSharedLocked(v.rec)
 		o.mu.bytes -= v.own.bytes()
@@ -317,9 +320,9 @@ func (o *Overlay) dropLayerLocked(l *layer) {
 	}
 }
 
-func (o *Overlay) releaseRecord(r *journal.Record) {
+func (o *Overlay) releaseRecord(r *journal.Record, notes ...*journal.Record) {
 	if r != nil {
-		o.log.Release(r)
+		o.log.Release(r, notes...)
 	}
 }
 
