@@ -78,11 +78,8 @@ func (o *Overlay) promiseEdit(key string, opts object.PutOptions, f flat) (info 
 		return v.info, took, err
 	}
 	switch {
-	case took:
+	case took: // the file and its space are still the edit's
 		os.Remove(own.path)
-		if f.path == "" { // the edit has given its space away
-			o.Disk.Release(own.reserved)
-		}
 	case own != nil:
 		o.Disk.Release(own.reserved)
 	}

@@ -1,0 +1,43 @@
+package overlay
+
+import (
+	"context"
+	"testing"
+
+	"github.com/s3mount/s3mount/object"
+	"github.com/s3mount/s3mount/writeback"
+)
+
+// use checks how many bytes of the disk budget are taken.
+func (s *simple) use(want int64) {
+	s.t.Helper()
+	if used, _ := s.Disk.Usage(); used != want {
+		s.t.Errorf("%d bytes of the disk budget are in use, want %d", used, want)
+	}
+}
+
+// TestRegressionARefusedPromiseTakesNoSpace has a large file lose its name before it is
+// promised: its space stays its own, and is given back once.
+func TestRegressionARefusedPromiseTakesNoSpace(t *testing.T) {
+	ctx := context.Background()
+	s := newSimple(t, func(o *Options) { o.Small = 100 })
+	edits, err := writeback.NewQueue(writeback.Options{Dir: scratch(t), Uploader: s.store, Promiser: s.Overlay, Disk: s.Disk})
+	s.check(err)
+	s.put("f", "there", fresh)
+	s.use(4096)
+	e, err := edits.Stage()
+	s.check(err)
+	_, err = e.WriteAt(ctx, make([]byte, 10_000), 0)
+	s.check(err)
+	if _, err := e.Upload("f", object.PutOptions{Condition: fresh}).Wait(ctx); !object.Is(err, object.KindConflict) {
+		t.Fatal(err)
+	}
+	s.use(4 * 4096)
+	_, err = e.Upload("g", object.PutOptions{Condition: fresh}).Wait(ctx)
+	s.check(err)
+	e.Discard()
+	s.check(edits.Close(ctx))
+	s.use(4 * 4096)
+	s.sent()
+	s.use(0)
+}
