@@ -1,6 +1,7 @@
 package overlay
 
 import (
+	"bytes"
 	"context"
 	"testing"
 
@@ -39,5 +40,27 @@ func TestRegressionARefusedPromiseTakesNoSpace(t *testing.T) {
 	s.check(edits.Close(ctx))
 	s.use(4 * 4096)
 	s.sent()
+	s.use(0)
+}
+
+// TestRegressionWhatIsGivenUpTakesNoSpace has somebody else replace a file of which an edit
+// was renamed: what was prepared for the upload goes.
+func TestRegressionWhatIsGivenUpTakesNoSpace(t *testing.T) {
+	unsent := t.TempDir()
+	s := newSimple(t, func(o *Options) { o.Small, o.Unsent = 100, unsent })
+	data := bytes.Repeat([]byte("0123456789"), 1000)
+	s.store.mu.Lock()
+	old := s.store.putLocked("a", data, object.Meta{"of": "old"}, "")
+	s.store.mu.Unlock()
+	_, _, err := s.Promise(context.Background(), "b", object.PutOptions{Meta: object.Meta{"of": "new"}, Condition: fresh},
+		writeback.Edit{Size: 10_000, Ranges: []object.Range{{Off: 3, Len: 2}}, Content: bytes.NewReader(data), Base: old.ID(), BaseEnd: 10_000})
+	s.check(err)
+	s.store.mu.Lock()
+	s.store.putLocked("a", []byte("theirs"), object.Meta{"of": "theirs"}, "")
+	s.store.mu.Unlock()
+	s.sent()
+	if n := len(s.send.Pending()); n > 0 {
+		t.Errorf("%d files wait to be sent", n)
+	}
 	s.use(0)
 }

@@ -34,12 +34,21 @@ func (o *Overlay) run(p *op) {
 		o.failed(err, p)
 	} else {
 		o.stored(p, info)
+		p.dropStaged()
 		o.empty()
 	}
 	o.mu.Lock()
 	o.mu.running--
 	o.mu.Unlock()
 	o.rouse()
+}
+
+// dropStaged gives up what a try has left, of an operation that is over.
+func (p *op) dropStaged() {
+	if p.staged != nil {
+		p.staged.Discard()
+		p.staged = nil
+	}
 }
 
 // plan is how an operation is sent.
@@ -330,6 +339,7 @@ const adoptSuffix = ".adopt"
 func (o *Overlay) failed(err error, ops ...*op) {
 	refused := refusal(object.KindOf(err))
 	if refused && len(ops) == 1 && o.giveUp(o.ctx, ops[0], err) {
+		ops[0].dropStaged()
 		return
 	}
 	o.mu.Lock()
