@@ -3,6 +3,11 @@ package overlay
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/s3mount/s3mount/object"
@@ -63,4 +68,36 @@ func TestRegressionWhatIsGivenUpTakesNoSpace(t *testing.T) {
 		t.Errorf("%d files wait to be sent", n)
 	}
 	s.use(0)
+}
+
+// TestRegressionAnothersFileOfTheSameTimeIsNotOurs has somebody else store a file of the same
+// size and metadata, as programs do that set times: neither content may get lost.
+func TestRegressionAnothersFileOfTheSameTimeIsNotOurs(t *testing.T) {
+	for _, lose := range []bool{false, true} { // the first try
+		t.Run(fmt.Sprint(lose), func(t *testing.T) {
+			s := newSimple(t, nil)
+			meta := object.Meta{"mtime": "1800000000", "mode": "33188"}
+			_, _, err := s.Promise(context.Background(), "f", object.PutOptions{Meta: meta, Condition: fresh},
+				writeback.Edit{Size: 4, Ranges: []object.Range{{Len: 4}}, Content: strings.NewReader("ours")})
+			s.check(err)
+			s.store.fail = func(op, key string) outcome {
+				if lose && key == "f" {
+					lose = false
+					return lost
+				}
+				return works
+			}
+			s.store.mu.Lock()
+			info := s.store.putLocked("f", []byte("them"), meta, "")
+			info.ETag = fmt.Sprintf("%x", md5.Sum([]byte("them")))
+			s.store.objects["f"] = memObject{info, []byte("them")}
+			s.store.mu.Unlock()
+			s.sent()
+			s.check(s.Flush(context.Background())) // of what was moved aside
+			got := slices.Sorted(maps.Values(s.store.content()))
+			if want := []string{describe([]byte("ours"), meta), describe([]byte("them"), meta)}; !slices.Equal(got, want) {
+				t.Errorf("the store has %q, want %q", got, want)
+			}
+		})
+	}
 }

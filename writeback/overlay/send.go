@@ -2,6 +2,8 @@ package overlay
 
 import (
 	"context"
+	"crypto/md5"
+	"encoding/hex"
 	"errors"
 	"io"
 	"os"
@@ -199,9 +201,15 @@ func (o *Overlay) fill(ctx context.Context, s *writeback.Staged, v *version) err
 }
 
 // already finds out whether a write that the store refused, because something else is there,
-// or what it reads is not, has happened before: an earlier process sent it, and had no time
-// to note the answer. Otherwise it returns the refusal.
+// or what it reads is not, has happened before: it was sent, and the answer was lost, or an
+// earlier process had no time to note it. Otherwise it returns the refusal.
 func (o *Overlay) already(ctx context.Context, p *op, refusal error) (object.Info, error) {
+	o.mu.Lock()
+	first := p.tries == 0 && len(p.maybe) == 0
+	o.mu.Unlock()
+	if first { // whatever is there looks like ours by chance
+		return object.Info{}, refusal
+	}
 	found, err := o.Store.Head(ctx, p.key)
 	if err != nil {
 		return found, refusal
@@ -222,6 +230,9 @@ func (o *Overlay) already(ctx context.Context, p *op, refusal error) (object.Inf
 			continue
 		}
 		if i == 0 {
+			if !o.sameBytes(ctx, p.v, found) {
+				continue
+			}
 			return found, nil
 		}
 		// What the store has is ours, and older: it may be replaced.
@@ -235,6 +246,23 @@ func (o *Overlay) already(ctx context.Context, p *op, refusal error) (object.Inf
 		return o.send(ctx, p)
 	}
 	return found, refusal
+}
+
+// sameBytes reports whether an object has the bytes of a version, as far as that can be found
+// out here: programs set times, so that another one may have the same.
+func (o *Overlay) sameBytes(ctx context.Context, v *version, found object.Info) bool {
+	o.mu.Lock()
+	local := v.localLocked()
+	o.mu.Unlock()
+	want, known := found.MD5()
+	if !known || !local || v.info.Size > maxWhole {
+		return true
+	}
+	h := md5.New()
+	if _, err := io.Copy(h, io.NewSectionReader(readerAt{ctx, reader{o, v}}, 0, v.info.Size)); err != nil {
+		return true
+	}
+	return hex.EncodeToString(h.Sum(nil)) == want
 }
 
 func sameMeta(a, b object.Meta) bool {
