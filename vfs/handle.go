@@ -277,9 +277,10 @@ func (n *Inode) stage() (*writeback.Staged, error) {
 	if aside != nil {
 		return nil, aside
 	}
-	if s != nil {
+	if s != nil && !s.Promised() {
 		return s, nil
 	}
+	promised := s
 	if lost {
 		return nil, object.Errorf(object.KindStale, "write", info.Key, "the object was replaced or removed by somebody else")
 	}
@@ -296,7 +297,13 @@ func (n *Inode) stage() (*writeback.Staged, error) {
 	}
 	fs.tree.Lock()
 	n.t.staged = s
+	if promised != nil {
+		n.t.told = toldFailure{} // of the other file
+	}
 	fs.tree.Unlock()
+	if promised != nil { // by an operation that failed then
+		promised.Discard()
+	}
 	n.retarget()
 	return s, nil
 }

@@ -101,6 +101,14 @@ func (s *Staged) given() {
 	s.mu.blocks.clear()
 }
 
+// Promised reports whether the file was given away as the version that it holds: what is
+// written next goes into another one, over that version.
+func (s *Staged) Promised() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.mu.given && !s.modifiedLocked()
+}
+
 // LocalError gives a failure of the local file system its kind.
 func LocalError(op, key string, err error) error { return localError(op, key, err) }
 

@@ -114,3 +114,26 @@ func TestFilesOfOthersAreNotUsedAgain(t *testing.T) {
 		})
 	}
 }
+
+// TestRegressionWhatWasGivenAwayStays: nothing changes the file of a promised version any more.
+func TestRegressionWhatWasGivenAwayStays(t *testing.T) {
+	promiser := &noted{}
+	inQueue(t, func(t *testing.T, e *env) {
+		promiser.path = e.dir + "/given"
+		s := e.stage()
+		e.write(s, []byte("first"), 0)
+		e.upload(s, "f", object.PutOptions{})
+		_, err := s.WriteAt(t.Context(), []byte("x"), 0)
+		e.wantKind(err, object.KindBadHandle)
+		e.wantKind(s.Truncate(t.Context(), 1), object.KindBadHandle)
+		e.wantKind(s.Zero(t.Context(), 0, 2), object.KindBadHandle)
+		if got, err := os.ReadFile(promiser.path); err != nil || string(got) != "first" {
+			t.Errorf("it holds %q: %v", got, err)
+		}
+		if !s.Promised() {
+			t.Error("it does not count as given away")
+		}
+		s.Discard()
+		e.disk.Release(promiser.reserved)
+	}, func(o *Options) { o.Promiser = promiser })
+}

@@ -21,6 +21,9 @@ func (s *Staged) Zero(ctx context.Context, off, end int64) error {
 	if off >= end {
 		return nil
 	}
+	if err := s.mayChange("zero"); err != nil {
+		return err
+	}
 	if err := s.boundExtents(ctx); err != nil {
 		return wrap("zero", s.nameNow(), err)
 	}
