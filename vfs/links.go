@@ -132,7 +132,8 @@ func (n *Inode) leftBehindLocked() {
 }
 
 // storeLinks copies what the leading name has to those that are left behind. After an
-// error some are; the next storing of the file tries again. The caller holds n.mu.
+// error some are; the next storing of the file tries again. A name whose object somebody else
+// has replaced or removed is no link any more, and stays as it is. The caller holds n.mu.
 func (n *Inode) storeLinks(ctx context.Context) error {
 	fs := n.fs
 	for {
@@ -144,14 +145,46 @@ func (n *Inode) storeLinks(ctx context.Context) error {
 		}
 		l, src, key := n.t.links[i], n.t.info, n.t.links[i].keyLocked()
 		fs.tree.Unlock()
-		o := object.CopyOptions{Size: src.Size}
+		o := object.CopyOptions{Size: src.Size, IfMatch: l.info.ETag} // empty where it is not known: any version
 		copied, err := fs.store.Copy(ctx, src.ID(), key, o)
+		if object.Is(err, object.KindExists) {
+			n.endLink(l, key)
+			continue
+		}
 		if err != nil {
+			n.doubtLink(l, err)
 			return object.Errorf(object.KindOf(err), "store hard link", key, "%q has it: %w", src.Key, err)
 		}
 		fs.tree.Lock()
 		fs.storedLinkLocked(l, fs.copiedInfo(src, copied, key, o))
 		fs.tree.Unlock()
+	}
+}
+
+// doubtLink forgets the version of a link that could not be stored with err, where the store
+// may have a new one all the same.
+func (n *Inode) doubtLink(l *link, err error) {
+	if !mayBeStored(err) {
+		return
+	}
+	n.fs.tree.Lock()
+	defer n.fs.tree.Unlock()
+	l.info = object.Info{}
+}
+
+// endLink takes a name from a file, as its object is somebody else's, or gone.
+func (n *Inode) endLink(l *link, key string) {
+	fs := n.fs
+	fs.tree.Lock()
+	fs.changedLocked(key)
+	n.dropNameLocked(l.parent, l.name)
+	fs.patchLocked(l.parent, l.name, nil)
+	fs.forgetListingLocked(l.parent)
+	parent, name := l.parent.id, l.name
+	fs.tree.Unlock()
+	fs.log.Info("somebody else changed a hard link of a file: the two are files of their own now", "op", "store", "key", key)
+	if fs.inval != nil {
+		fs.wg.Go(func() { fs.inval.InvalidateEntry(parent, name) }) // see forsake
 	}
 }
 
@@ -218,14 +251,14 @@ func (n *Inode) confirmLinks(ctx context.Context) error {
 			return err
 		}
 		fs.tree.Lock()
-		if err != nil || n.t.remote && got.info.Size != size {
-			n.dropNameLocked(l.parent, l.name)
-			fs.patchLocked(l.parent, l.name, nil)
-			fs.forgetListingLocked(l.parent)
-		} else {
+		ends := err != nil || n.t.remote && got.info.Size != size
+		if !ends {
 			l.info, l.checked = got.info, got.asked
 		}
 		fs.tree.Unlock()
+		if ends {
+			n.endLink(l, key)
+		}
 	}
 }
 
@@ -283,6 +316,21 @@ func (fs *FS) loseLocked(p *Inode, name string, n *Inode) {
 	if !n.dropNameLocked(p, name) {
 		fs.detachLocked(n)
 	}
+}
+
+// linksOf returns the keys of the links of files whose versions are known.
+func (fs *FS) linksOf(files []*Inode) map[*link]string {
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	of := map[*link]string{}
+	for _, n := range files {
+		for _, l := range n.t.links {
+			if l.info.Key != "" {
+				of[l] = l.keyLocked()
+			}
+		}
+	}
+	return of
 }
 
 // linkedBeneath returns the files that have several names, one of them beneath a folder.

@@ -172,3 +172,60 @@ func TestNoLinksWithPromises(t *testing.T) {
 	w.want(w.link("f", "g"), object.KindNoLinks)
 	w.fs.o.Promises = nil
 }
+
+// TestRegressionALinkOfSomebodyElseIsNotOverwritten has another client replace or remove one
+// of two names while the file is written by way of the other.
+func TestRegressionALinkOfSomebodyElseIsNotOverwritten(t *testing.T) {
+	for _, gone := range []bool{false, true} {
+		for _, lead := range []string{"f", "g"} {
+			w := newWorld(t, newMemStore())
+			w.write("f", "one")
+			w.must(w.link("f", "g"))
+			h := w.open(lead, true)
+			w.writeAt(h, "two", 3)
+			w.m.put("g", "theirs", nil)
+			if gone {
+				w.must(w.m.Delete(w.ctx(), "g"))
+			}
+			w.closeFile(h)
+			w.stored("f", "onetwo")
+			if data, there := w.m.get("g"); there == gone || there && data != "theirs" {
+				t.Errorf("g is %q, %t", data, there)
+			}
+			w.links(1, "f")
+			if _, err := w.lookup("g"); gone != object.Is(err, object.KindNotFound) {
+				t.Errorf("g: %v", err)
+			}
+			if !gone && w.read("g") != "theirs" {
+				t.Errorf("g reads %q", w.read("g"))
+			}
+		}
+	}
+}
+
+// TestRegressionALinkInAFolderIsNotOverwritten has another client replace a name before and
+// after its folder is renamed.
+func TestRegressionALinkInAFolderIsNotOverwritten(t *testing.T) {
+	for _, key := range []string{"d/g", "e/g"} {
+		w := newWorld(t, newMemStore())
+		w.mkdir("d")
+		w.write("f", "one")
+		w.must(w.link("f", "d/g"))
+		h := w.open("f", true)
+		w.writeAt(h, "two", 3)
+		if key == "d/g" {
+			w.m.put(key, "theirs", nil)
+		}
+		w.must(w.rename("d", "e"))
+		if key == "e/g" {
+			w.m.put(key, "theirs", nil)
+		}
+		w.closeFile(h)
+		w.stored("f", "onetwo")
+		w.stored("e/g", "theirs")
+		w.links(1, "f")
+		if got := w.read("e/g"); got != "theirs" {
+			t.Errorf("e/g reads %q", got)
+		}
+	}
+}

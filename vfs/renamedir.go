@@ -20,11 +20,15 @@ import (
 // name changes meanwhile.
 func (fs *FS) renameFolder(ctx context.Context, r rename, newPrefix string) error {
 	files := fs.liveBeneath(r.n)
-	for _, f := range inOrder(append(fs.linkedBeneath(r.n), files...)) {
+	linked := fs.linkedBeneath(r.n)
+	for _, f := range inOrder(append(slices.Clone(linked), files...)) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 	}
-	t := &tree{fs: fs, move: fs.mover.Begin(fs.keyOf(r.n), newPrefix), live: fs.versionsOf(files), moved: map[string]object.Info{}}
+	t := &tree{fs: fs, move: fs.mover.Begin(fs.keyOf(r.n), newPrefix), live: fs.versionsOf(files), links: fs.linksOf(linked), moved: map[string]object.Info{}}
+	for l, key := range t.links {
+		t.live[key] = l.info
+	}
 	t.move.Copied = t.copied
 	t.move.Before = func(ctx context.Context) error {
 		if r.from == r.to { // it does not become empty
@@ -111,7 +115,9 @@ func (fs *FS) versionsOf(files []*Inode) map[string]object.Info {
 type tree struct {
 	fs   *FS
 	move *treemove.Move
-	live map[string]object.Info // the versions of the open files, by old key
+	live map[string]object.Info // the versions of the open files and of links, by old key
+	// links are those of the files that have a name in there, with their old keys.
+	links map[*link]string
 
 	mu    sync.Mutex             // guards what follows while copies run
 	moved map[string]object.Info // the copies of live, but of those that somebody replaced
@@ -215,6 +221,13 @@ func (fs *FS) movedFolder(r rename, t *tree, files []*Inode) {
 	for _, f := range files {
 		info, ok := t.moved[old[f]]
 		fs.goWithLocked(f, info, ok)
+	}
+	for l, key := range t.links {
+		if info, ok := t.moved[key]; ok {
+			l.info, l.checked = info, fs.now()
+		} else if l.info.Key == "" { // somebody replaced it: its next look finds that out
+			l.info = t.live[key]
+		}
 	}
 	r.n.t.marker = markerUnknown
 	fs.patchLocked(r.to, r.newName, &found{dir: true, piece: r.piece, at: fs.now()})
