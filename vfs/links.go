@@ -207,7 +207,7 @@ func (n *Inode) checkedLocked(p *Inode, name string) time.Time {
 }
 
 // lead makes a name of a linked file the leading one, and all its names as new as that.
-// The caller holds ns and n.mu.
+// KindStale: it turned out to be no name of the file any more. The caller holds ns and n.mu.
 func (n *Inode) lead(ctx context.Context, p *Inode, name string) error {
 	if err := n.storeLinks(ctx); err != nil {
 		return err
@@ -221,8 +221,11 @@ func (n *Inode) lead(ctx context.Context, p *Inode, name string) error {
 	if l != nil {
 		n.swapLocked(l)
 	}
-	info := n.t.info
+	info, ours := n.t.info, n.t.parent == p && n.t.name == name
 	fs.tree.Unlock()
+	if !ours {
+		return object.Errorf(object.KindStale, "find hard link", info.Key, "the name %q stands for something else now", name)
+	}
 	if l != nil {
 		n.follow(info)
 	}

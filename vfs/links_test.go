@@ -229,3 +229,35 @@ func TestRegressionALinkInAFolderIsNotOverwritten(t *testing.T) {
 		}
 	}
 }
+
+// TestRegressionRemovingALinkThatIsNoneAnyMore has another client replace a name that moved
+// with its folder: the file's other name is not what goes.
+func TestRegressionRemovingALinkThatIsNoneAnyMore(t *testing.T) {
+	for name, do := range map[string]func(w *world) error{
+		"unlink": func(w *world) error { return w.unlink("e/g") },
+		"rename": func(w *world) error { return w.rename("e/g", "h") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, newMemStore())
+			w.mkdir("d")
+			w.write("f", "one")
+			w.must(w.link("f", "d/g"))
+			h := w.open("f", true)
+			w.writeAt(h, "two", 3)
+			w.must(w.rename("d", "e"))
+			w.m.put("e/g", "theirs", nil)
+			if err := do(w); err != nil { // the kernel tries again
+				w.want(err, object.KindStale)
+				w.must(do(w))
+			}
+			w.closeFile(h)
+			w.stored("f", "onetwo")
+			if got := w.read("f"); got != "onetwo" {
+				t.Errorf("f reads %q", got)
+			}
+			if name == "rename" {
+				w.stored("h", "theirs")
+			}
+		})
+	}
+}
