@@ -216,3 +216,47 @@ func TestRequestsOfRemovingATree(t *testing.T) {
 		}
 	}
 }
+
+// TestRegressionUnlinkRemovesWhatMayBeStored: an upload that failed may have made the object
+// all the same.
+func TestRegressionUnlinkRemovesWhatMayBeStored(t *testing.T) {
+	t.Run("a rename without an answer", func(t *testing.T) {
+		w := newWorld(t, newMemStore())
+		h := w.create("f")
+		w.writeAt(h, "data", 0)
+		w.m.fail = func(op, key string) error {
+			if op != "Put" {
+				return nil
+			}
+			w.m.putLocked(key, []byte("data"), object.PutOptions{})
+			return object.Errorf(object.KindUnavailable, op, key, "")
+		}
+		w.want(w.rename("f", "g"), object.KindUnavailable)
+		w.m.fail = nil
+		w.must(w.unlink("f"))
+		h.Release()
+		w.keys()
+	})
+	t.Run("metadata that are refused", func(t *testing.T) {
+		w := newWorld(t, newMemStore())
+		h := w.create("f")
+		for i := range int64(18) {
+			w.writeAt(h, strings.Repeat("x", 1<<20), i<<20)
+			w.pass(time.Second)
+		}
+		for w.m.requests("UploadPart") == 0 { // those are its first ones, of an earlier time
+			time.Sleep(time.Millisecond)
+		}
+		w.m.fail = func(op, key string) error {
+			if op == "Copy" {
+				return object.Errorf(object.KindPermission, op, key, "")
+			}
+			return nil
+		}
+		w.want(h.Flush(w.ctx()), object.KindPermission)
+		w.keys("f")
+		w.must(w.unlink("f"))
+		h.Release()
+		w.keys()
+	})
+}

@@ -43,6 +43,14 @@ func (s *Staged) claim(etag string, o object.PutOptions) {
 	}
 }
 
+// MayBeStored reports whether the store may have a version of which no ticket has told: one
+// whose upload got no answer, or that could not be given its metadata.
+func (s *Staged) MayBeStored() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.mu.claims) > 0 || s.mu.stored != nil
+}
+
 // sum is the ETag that most stores give to the content sent in one request; empty if the
 // file cannot be read. Gate held.
 func (s *Staged) sum(size int64) string {
