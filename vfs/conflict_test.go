@@ -321,3 +321,32 @@ func TestCopyOntoWhatSomebodyMade(t *testing.T) {
 		}
 	}
 }
+
+// TestRegressionCopyOntoWhatSomebodyStoresJustThen: between a look and the copy there is no
+// gap in which another version could be overwritten.
+func TestRegressionCopyOntoWhatSomebodyStoresJustThen(t *testing.T) {
+	m := newMemStore()
+	big := strings.Repeat("x", minStoreCopy)
+	m.put("from", big, nil)
+	m.put("to", "old", nil)
+	w, _ := loggedWorld(t, m)
+	from, to := w.open("from", false), w.open("to", true)
+	w.must(to.Truncate(w.ctx(), 0))
+	m.fail = func(op, key string) error {
+		if op == "Copy" {
+			m.putLocked("to", []byte("theirs"), object.PutOptions{})
+		}
+		return nil
+	}
+	_, err := w.fs.CopyRange(w.ctx(), from, 0, to, 0, int64(len(big)))
+	w.want(err, object.KindUnsupported)
+	w.stored("to", "theirs")
+	w.writeAt(to, big, 0)
+	w.want(to.Flush(w.ctx()), object.KindStale)
+	to.Release()
+	from.Release()
+	w.stored("to", "theirs")
+	if _, data := w.aside("to"); data != big {
+		t.Errorf("kept: %d bytes", len(data))
+	}
+}

@@ -29,18 +29,13 @@ func (fs *FS) CopyRange(ctx context.Context, from *Handle, off int64, to *Handle
 	if !ok || key == "" || staged == nil || staged.Size() != 0 || to.n.isPassed() {
 		return 0, errNotWhole(fs.keyOf(from.n))
 	}
-	if match := o.Condition.IfMatch; match != "" {
-		if now, err := fs.store.Head(ctx, key); err != nil || now.ETag != match {
-			return 0, errNotWhole(key) // somebody else changed it: the close finds out
-		}
-	}
 	attr := fs.contentChanged(to.n, info.Size)
-	copied, err := fs.store.Copy(fs.lasting, info.ID(), key,
-		object.CopyOptions{Meta: putMeta(o.Meta, attr), ContentType: info.ContentType, Size: info.Size, IfAbsent: o.Condition.IfAbsent})
+	copied, err := fs.store.Copy(fs.lasting, info.ID(), key, object.CopyOptions{Meta: putMeta(o.Meta, attr), ContentType: info.ContentType,
+		Size: info.Size, IfAbsent: o.Condition.IfAbsent, IfMatch: o.Condition.IfMatch})
 	if err != nil {
 		fs.contentChanged(to.n, 0)
 		if object.Is(err, object.KindExists) {
-			return 0, errNotWhole(key)
+			return 0, errNotWhole(key) // somebody else changed it: the close finds out
 		}
 		return 0, err
 	}

@@ -244,7 +244,7 @@ func (o *Overlay) Copy(ctx context.Context, src object.ID, dst string, c object.
 		o.describeLocked(v, src)
 		o.mu.Unlock()
 	}
-	rec, err := o.promise(p, src, object.Condition{IfAbsent: c.IfAbsent}, nil, nil)
+	rec, err := o.promise(p, src, object.Condition{IfAbsent: c.IfAbsent, IfMatch: c.IfMatch}, nil, nil)
 	if err != nil {
 		return object.Info{}, err
 	}

@@ -395,6 +395,10 @@ func TestCopyOntoWhatIsPromised(t *testing.T) {
 	if !object.Is(err, object.KindExists) {
 		t.Errorf("copied onto b: %v", err)
 	}
+	_, err = s.Copy(context.Background(), a.ID(), "b", object.CopyOptions{Size: a.Size, IfMatch: "another"})
+	if !object.Is(err, object.KindExists) {
+		t.Errorf("copied onto another version of b: %v", err)
+	}
 	if _, err := s.tryPut("a", "3", fresh); !object.Is(err, object.KindConflict) {
 		t.Errorf("put onto a: %v", err)
 	}

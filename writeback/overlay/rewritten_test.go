@@ -94,7 +94,7 @@ func TestRegressionADeleteIsNotRepeated(t *testing.T) {
 			s.fill(s.Overlay, n)
 			s.await(s.Overlay, 1)
 			s.refusals(nil)
-			s.check(s.Flush(context.Background()))
+			s.await(s.Overlay, 0)
 			s.noDelete(s.crashed(s.Overlay), "a")
 		})
 	}
@@ -119,6 +119,6 @@ func TestRegressionANoteStaysForAllThatItIsAbout(t *testing.T) {
 	s.fill(o, 12)
 	s.noDelete(s.crashed(o), "c")
 	s.refusals(nil)
-	s.check(o.Flush(context.Background()))
-	s.check(s.Flush(context.Background()))
+	s.await(o, 0)
+	s.await(s.Overlay, 0)
 }
