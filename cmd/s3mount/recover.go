@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -91,16 +90,13 @@ func (g *globals) recoverOne(ctx context.Context, remote string, o *mountOptions
 		if err != nil {
 			return count, cacheError(o.cacheDir, err)
 		}
-		left := 0
-		if s, err := lookInto(folder); err == nil {
-			left = s.Pending
-		}
+		s, _ := lookInto(folder) // what is wrong with it, drain tells
 		err = drain(ctx, folder, bucket, budget.NewDisk(int64(o.cacheSize)), o, log)
 		folder.Close()
 		if err != nil {
 			return count, err
 		}
-		count += left
+		count += s.Pending
 	}
 	return count, nil
 }
@@ -148,6 +144,7 @@ func journaledRemotes(cacheDir string) (remotes []string, err error) {
 
 // leftJournals tells what waits in folders that no mount has.
 func leftJournals(cacheDir string) (all []mountStatus, err error) {
+	var errs []error
 	for _, path := range journals(cacheDir) {
 		folder, err := lockFolder(path)
 		if errors.Is(err, unix.EWOULDBLOCK) {
@@ -158,21 +155,19 @@ func leftJournals(cacheDir string) (all []mountStatus, err error) {
 		}
 		s, err := lookInto(folder)
 		folder.Close()
-		if err != nil {
-			return all, err
-		}
+		errs = append(errs, err)
 		if s.Pending > 0 {
 			owner, _ := ownerOf(path) // empty if it is not known
 			all = append(all, mountStatus{Remote: owner.Remote, Writeback: true, Status: s})
 		}
 	}
-	return all, nil
+	return all, errors.Join(errs...)
 }
 
-// lookInto reads the journal of a folder that the caller has locked.
+// lookInto reads the journal of a folder that the caller has locked, and changes nothing: what
+// is damaged is for the next mount to tell. Of a damaged one there is a status beside the error.
 func lookInto(folder *cacheFolder) (overlay.Status, error) {
-	o, err := overlay.Open(overlay.Options{Dir: folder.journalDir(), Disk: budget.NewDisk(0),
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	o, err := overlay.Open(overlay.Options{Dir: folder.journalDir(), Disk: budget.NewDisk(0), Look: true})
 	var damage *journal.DamageError
 	if err != nil && !errors.As(err, &damage) {
 		return overlay.Status{}, cacheError(folder.path, err)
@@ -191,5 +186,5 @@ func leftIn(path string) (n int, ok bool) {
 	}
 	defer folder.Close()
 	s, err := lookInto(folder)
-	return s.Pending, err == nil
+	return s.Pending, err == nil || errors.As(err, new(*journal.DamageError))
 }

@@ -266,3 +266,40 @@ func findInFiles(t testing.TB, dir, text string) (path string, off int64) {
 	}
 	return path, off
 }
+
+// TestRegressionWhatTheDiskHasLostIsToldByRecover looks at what a killed mount has left before
+// it is uploaded, as recover itself does: what is lost of that is told all the same.
+func TestRegressionWhatTheDiskHasLostIsToldByRecover(t *testing.T) {
+	for name, c := range map[string]struct {
+		lose func(t *testing.T, cache string)
+		told string
+	}{
+		"a record": {func(t *testing.T, cache string) {
+			path, off := findInFiles(t, cache, "the second content")
+			flip(t, path, off)
+		}, "the journal is damaged"},
+		"a file": {func(t *testing.T, cache string) {
+			path, _ := findInFiles(t, cache, strings.Repeat("the large content", 10_000))
+			must(t, os.Remove(path))
+		}, "what was written to a file is lost"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m, fake, _ := fakeMount(t, "--writeback", "--retry-for", "1s")
+			fake.Fail(s3fake.Rule{Op: s3fake.PutObject, Fault: s3fake.Fault{Act: s3fake.Reset}})
+			for _, name := range []string{"first", "second", "third"} {
+				write(t, m.Dir+"/"+name, "the "+name+" content")
+			}
+			write(t, m.Dir+"/large", strings.Repeat("the large content", 10_000))
+			m.Kill()
+			fake.Heal()
+			c.lose(t, m.Cache)
+			s3mount(t, nil, "status", "--cache-dir", m.Cache)
+			s3mount(t, nil, "cache", "show", "--cache-dir", m.Cache)
+			_, stdout, stderr := s3mount(t, nil, "recover", "--config", m.Options.Config, "--cache-dir", m.Cache)
+			if !strings.Contains(stderr, c.told) {
+				t.Errorf("recover tells %q and %q", stdout, stderr)
+			}
+		})
+	}
+}

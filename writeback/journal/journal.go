@@ -22,6 +22,8 @@ type Options struct {
 	// Keep is how many segments may wait for old records, before those are written again;
 	// default 8.
 	Keep int
+	// Look leaves the folder as it is: nothing can be appended, and damage is not set aside.
+	Look bool
 	Log  *slog.Logger // nil: nothing is logged
 }
 
@@ -81,17 +83,20 @@ func Open(o Options, each func(r *Record, head []byte)) (*Journal, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
-		return nil, err
-	}
 	j := &Journal{o: o}
 	j.mu.changed = sync.NewCond(&j.mu.Mutex)
+	j.mu.closed = o.Look
+	if !o.Look {
+		if err := tidy(o.Dir); err != nil {
+			return nil, err
+		}
+	}
 	numbers, err := segmentNumbers(o.Dir)
 	if err != nil {
 		return nil, err
 	}
 	damage, err := j.read(numbers, each)
-	if err == nil {
+	if err == nil && !o.Look {
 		next := uint64(1)
 		if len(numbers) > 0 {
 			next = numbers[len(numbers)-1] + 1
@@ -129,18 +134,30 @@ func (j *Journal) read(numbers []uint64, each func(*Record, []byte)) (*DamageErr
 		}
 		if damaged > 0 {
 			s.synced, s.end = damaged, damaged
-			d, err := j.setAside(s, numbers[i:], damaged)
+			d, err := j.damaged(s, numbers[i:], damaged)
 			j.mu.segments = append(j.mu.segments, s)
 			return d, err
 		}
 		j.mu.segments = append(j.mu.segments, s)
-		if last {
+		if last && !j.o.Look {
 			if err := s.cut(); err != nil {
 				return nil, err
 			}
 		}
 	}
 	return nil, nil
+}
+
+// damaged tells of damage in the first of some segments, after setting them aside.
+func (j *Journal) damaged(s *segment, numbers []uint64, at int64) (*DamageError, error) {
+	if !j.o.Look {
+		return j.setAside(s, numbers, at)
+	}
+	d := &DamageError{Offset: at}
+	for _, n := range numbers {
+		d.Aside = append(d.Aside, segmentPath(j.o.Dir, n))
+	}
+	return d, nil
 }
 
 // setAside gives damaged segments another name. The first one's sound part is copied, to
@@ -485,7 +502,7 @@ func (j *Journal) Close() error {
 		all = append(all, j.mu.spare)
 	}
 	for _, s := range all {
-		if empty && err == nil || s == j.mu.spare {
+		if empty && err == nil && !j.o.Look || s == j.mu.spare {
 			err = errors.Join(err, s.remove())
 		} else {
 			err = errors.Join(err, s.file.Close())

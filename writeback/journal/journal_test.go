@@ -371,3 +371,48 @@ func TestRegressionANoteDoesNotGoFirst(t *testing.T) {
 		t.Error("it has live records")
 	}
 }
+
+// TestLookChangesNothing looks into a journal of a killed process, sound and damaged.
+func TestLookChangesNothing(t *testing.T) {
+	for _, flipped := range []bool{false, true} {
+		dir := t.TempDir()
+		j, _, err := open(t, dir)
+		check(t, err)
+		for _, r := range add(t, j, 1, 200) {
+			check(t, j.Sync(r))
+		}
+		dir = copyDir(t, dir)
+		check(t, os.WriteFile(dir+"/0000000000000099.log.tmp", nil, 0o600))
+		if flipped {
+			path := logs(t, dir)[0]
+			b, err := os.ReadFile(path)
+			check(t, err)
+			b[len(b)/2] ^= 1
+			check(t, os.WriteFile(path, b, 0o600))
+		}
+		before := copyDir(t, dir)
+		n := 0
+		look, err := Open(Options{Dir: dir, SegmentSize: small, Look: true}, func(*Record, []byte) { n++ })
+		if damage := errors.As(err, new(*DamageError)); damage != flipped || !flipped && (err != nil || n != 200) || flipped && (n == 0 || n == 200) {
+			t.Fatalf("%d records, %v", n, err)
+		}
+		if _, err := look.Append([]byte("x"), nil); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("it takes records: %v", err)
+		}
+		check(t, look.Close())
+		entries, err := os.ReadDir(dir)
+		check(t, err)
+		was, err := os.ReadDir(before)
+		check(t, err)
+		if len(entries) != len(was) {
+			t.Errorf("there are %v, before there were %v", entries, was)
+		}
+		for _, e := range was {
+			old, err := os.ReadFile(before + "/" + e.Name())
+			check(t, err)
+			if now, err := os.ReadFile(dir + "/" + e.Name()); err != nil || !bytes.Equal(now, old) {
+				t.Errorf("%s is another one: %v", e.Name(), err)
+			}
+		}
+	}
+}

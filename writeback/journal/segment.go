@@ -89,18 +89,25 @@ func (s *segment) remove() error {
 	return errors.Join(s.file.Close(), os.Remove(s.path), durable.SyncDir(filepath.Dir(s.path)))
 }
 
-// segmentNumbers lists the segments in a folder, the oldest first, and deletes what a crash
-// left half made.
+// tidy makes the folder, or deletes in it what a crash left half made.
+func tidy(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	half, err := filepath.Glob(filepath.Join(dir, "*"+segmentSuffix+".tmp"))
+	for _, path := range half {
+		os.Remove(path) // else again next time
+	}
+	return err
+}
+
+// segmentNumbers lists the segments in a folder, the oldest first.
 func segmentNumbers(dir string) (numbers []uint64, err error) {
 	entries, err := os.ReadDir(dir) // in the order of names, which is that of numbers
 	if err != nil {
 		return nil, err
 	}
 	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), segmentSuffix+".tmp") {
-			os.Remove(filepath.Join(dir, e.Name())) // else again next time
-			continue
-		}
 		digits, ok := strings.CutSuffix(e.Name(), segmentSuffix)
 		if !ok {
 			continue

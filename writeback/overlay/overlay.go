@@ -83,8 +83,10 @@ type Options struct {
 	Small int64
 	// SegmentSize is that of the journal.
 	SegmentSize int64
-	Log         *slog.Logger
-	Clock       func() time.Time
+	// Look leaves the folder as it is. Such an Overlay tells its Status, and no more.
+	Look  bool
+	Log   *slog.Logger
+	Clock func() time.Time
 }
 
 func (o Options) withDefaults() Options {
@@ -172,11 +174,13 @@ func Open(opts Options) (*Overlay, error) {
 	o.mu.changed = make(chan struct{})
 	o.mu.aliases, _ = simplelru.NewLRU[string, object.Info](max(1, o.MaxOps), nil) // fails for sizes below 1 only
 	o.base = o.plainBase
-	if err := os.MkdirAll(o.layerDir(), 0o700); err != nil {
-		return nil, localError("open journal", "", err)
+	if !o.Look {
+		if err := os.MkdirAll(o.layerDir(), 0o700); err != nil {
+			return nil, localError("open journal", "", err)
+		}
 	}
 	r := &replay{o: o, ops: map[uint64]*replayed{}, done: map[uint64]*doneRecord{}, gone: map[uint64]bool{}, notes: map[uint64]*shared{}, seqs: map[string]uint64{}}
-	log, err := journal.Open(journal.Options{Dir: o.journalDir(), SegmentSize: o.SegmentSize, Log: o.Log}, r.read)
+	log, err := journal.Open(journal.Options{Dir: o.journalDir(), SegmentSize: o.SegmentSize, Look: o.Look, Log: o.Log}, r.read)
 	var damage *journal.DamageError
 	if err != nil && !errors.As(err, &damage) {
 		return nil, localError("open journal", "", err)

@@ -337,6 +337,9 @@ func (r *replay) layerLocked(v *version, in intent, needed bool) bool {
 // removeStrays deletes the files that no record names: their promise was never made. After
 // a damage they are kept.
 func (o *Overlay) removeStrays(damaged bool) error {
+	if o.Look {
+		return nil
+	}
 	used := map[string]bool{}
 	for _, v := range o.mu.versions {
 		if v.own != nil && v.own.path != "" {

@@ -342,7 +342,7 @@ func (o *Overlay) empty() {
 	trash := o.mu.trash
 	o.mu.trash = nil
 	o.mu.Unlock()
-	if len(trash) == 0 {
+	if len(trash) == 0 || o.Look {
 		return
 	}
 	if err := o.log.SyncAll(); err != nil {
