@@ -261,3 +261,53 @@ func TestRegressionRemovingALinkThatIsNoneAnyMore(t *testing.T) {
 		})
 	}
 }
+
+// TestRegressionALinkOutlivesTheNameThatLed has another client replace or remove the leading
+// name of a file, before or after the folder of that gets another name: the other name is
+// still the file.
+func TestRegressionALinkOutlivesTheNameThatLed(t *testing.T) {
+	for _, gone := range []bool{false, true} {
+		for _, key := range []string{"d/f", "e/f"} {
+			for _, open := range []bool{false, true} {
+				w := newWorld(t, newMemStore())
+				w.mkdir("d")
+				w.write("d/f", "one")
+				w.must(w.link("d/f", "g"))
+				var h *Handle
+				if open {
+					h = w.open("g", false)
+				}
+				change := func() {
+					w.m.put(key, "theirs", nil)
+					if gone {
+						w.must(w.m.Delete(w.ctx(), key))
+					}
+				}
+				if key == "d/f" {
+					change()
+				}
+				w.must(w.rename("d", "e"))
+				if key == "e/f" {
+					change()
+				}
+				if open {
+					h.Release()
+				}
+				w.pass(time.Minute)
+				e, err := w.lookup("e/f")
+				if gone != object.Is(err, object.KindNotFound) {
+					t.Errorf("%v: e/f is %+v, %v", key, e, err)
+				}
+				if got := w.read("g"); got != "one" {
+					t.Errorf("%v, gone %t, open %t: g reads %q", key, gone, open, got)
+				}
+				if !gone && w.read("e/f") != "theirs" {
+					t.Errorf("%v: e/f reads %q", key, w.read("e/f"))
+				}
+				w.write("g", "two")
+				w.links(1, "g")
+				w.stored("g", "two")
+			}
+		}
+	}
+}

@@ -73,15 +73,15 @@ func (fs *FS) mayReplace(ctx context.Context, target *Inode, prefix string) (emp
 	return true, len(page.Objects) > 0, err
 }
 
-// liveBeneath returns the files beneath a folder that are open or staged, in the order
-// in which their contents are to be locked.
+// liveBeneath returns the files beneath a folder that are open or staged, or led by a name in
+// there and have others, in the order in which their contents are to be locked.
 func (fs *FS) liveBeneath(top *Inode) []*Inode {
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
 	var files []*Inode
 	var walk func(*Inode)
 	walk = func(n *Inode) {
-		if !n.dir && (n.t.opens > 0 || n.t.staged != nil) {
+		if n.liveLocked() {
 			files = append(files, n)
 		}
 		for name, c := range n.t.children {
@@ -92,6 +92,12 @@ func (fs *FS) liveBeneath(top *Inode) []*Inode {
 	}
 	walk(top)
 	return inOrder(files)
+}
+
+// liveLocked reports whether a file keeps its version when a folder above gets another name:
+// the others are looked up again.
+func (n *Inode) liveLocked() bool {
+	return !n.dir && (n.t.opens > 0 || n.t.staged != nil || len(n.t.links) > 0)
 }
 
 // inOrder sorts files as their contents are to be locked, each once.
@@ -204,7 +210,7 @@ func (t *tree) changedLocked() {
 }
 
 // movedFolder shows the new name, and gives the inodes beneath their new keys. Closed
-// files are looked up again; open ones go on with the copy of the version they have. One
+// files are looked up again; live ones go on with the copy of the version they have. One
 // whose version somebody replaced or removed keeps that, and loses its name to the new
 // one; but what is staged keeps its name, to be stored under it.
 func (fs *FS) movedFolder(r rename, t *tree, files []*Inode) {
@@ -241,13 +247,14 @@ func (fs *FS) movedFolder(r rename, t *tree, files []*Inode) {
 // false where there is none, since somebody replaced or removed that.
 func (fs *FS) goWithLocked(f *Inode, info object.Info, ok bool) {
 	if !ok && f.t.staged == nil {
-		fs.detachLocked(f)
+		fs.loseLocked(f.t.parent, f.t.name, f)
 	}
 	if ok && f.t.remote {
 		info.Meta, info.ContentType = f.t.info.Meta, f.t.info.ContentType
-		same, dirty, meta := f.t.pages == f.t.info.ID(), f.t.metaDirty, f.t.meta
+		same, dirty, meta, known := f.t.pages == f.t.info.ID(), f.t.metaDirty, f.t.meta, f.t.hasMeta
 		fs.storedLocked(f, info)
 		f.t.metaDirty, f.t.meta = dirty, meta // the copy has the attributes that were stored
+		f.t.hasMeta = known
 		if same {
 			f.t.pages = info.ID()
 		}
@@ -281,12 +288,12 @@ func (fs *FS) leftFolder(r rename, t *tree, whole bool) {
 
 func (c content) info() object.Info { return object.Info{Key: c.id.Key, ETag: c.id.ETag, Size: c.size} }
 
-// forgetBeneathLocked drops what is known by key of a folder's descendants, but for open
+// forgetBeneathLocked drops what is known by key of a folder's descendants, but for live
 // files.
 func (fs *FS) forgetBeneathLocked(n *Inode) {
 	fs.setListingLocked(n, nil)
 	n.t.gen++
-	if n.dir || n.t.opens == 0 && n.t.staged == nil {
+	if !n.liveLocked() {
 		n.t.checked = fs.now().AddDate(-1, 0, 0)
 		n.t.info, n.t.remote, n.t.hasMeta = object.Info{}, false, false
 	}
