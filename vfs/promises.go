@@ -51,6 +51,10 @@ func (fs *FS) Stored(local object.ID, now object.Info) {
 	var n *Inode
 	if p != nil {
 		n = p
+		if name == "" && p.t.info.ID() != local { // a marker that holds data shows as a file
+			names := keyname.Path(local.Key, false)
+			name = names[len(names)-1]
+		}
 		if name != "" {
 			n = p.t.children[name]
 			fs.storedListedLocked(p, name, local, now)
@@ -118,25 +122,38 @@ func (fs *FS) storedListedLocked(p *Inode, name string, local object.ID, now obj
 }
 
 // placeLocked finds the folder and the name of a key among the inodes; the name is empty for
-// the folder's own marker, and the folder nil where it is not known. Keys of odd forms are
-// not found.
+// the folder's own marker, and the folder nil where it is not known.
 func (fs *FS) placeLocked(key string) (p *Inode, name string) {
+	if key == "" {
+		return fs.root, ""
+	}
+	file, marker := strings.CutSuffix(key, "/")
+	names := keyname.Path(file, false)
+	last := len(names) - 1
 	p = fs.root
-	for p != nil {
-		comp, rest, more := strings.Cut(key, "/")
-		name, form, _, ok := keyname.First("", comp, false)
-		if !ok || form != keyname.Plain {
+	for _, folder := range names[:last] {
+		if p = p.t.children[folder]; p == nil || !p.dir {
 			return nil, ""
 		}
-		if !more {
-			return p, name
-		}
-		if p = p.t.children[name]; p == nil || !p.dir || rest == "" {
-			return p, ""
-		}
-		key = rest
 	}
-	return nil, ""
+	c := p.t.children[names[last]]
+	folder := c != nil && c.dir
+	switch {
+	case marker && folder:
+		return c, ""
+	case marker:
+		return nil, ""
+	case c != nil && !folder:
+		return p, names[last]
+	}
+	beside := keyname.Path(file, true) // where a folder has the plain name
+	if len(beside) == len(names) && (folder || p.t.children[beside[last]] != nil) {
+		return p, beside[last]
+	}
+	if folder {
+		return nil, ""
+	}
+	return p, names[last]
 }
 
 // rebase makes what is staged over a local version read the one in the store.

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
+	"github.com/s3mount/s3mount/internal/keyname"
 	"github.com/s3mount/s3mount/test/fstest"
 	"github.com/s3mount/s3mount/test/mounts"
 	"github.com/s3mount/s3mount/test/s3fake"
@@ -302,5 +303,47 @@ func writeAndReadBack(t *testing.T, dir string, round int) {
 		must(t, unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED))
 		must(t, f.Close())
 		same(t, "it is read back", read(t, name(i)), string(content(i)))
+	}
+}
+
+// TestRegressionWritebackOfKeysThatAreNoFileNames keeps a file open while what was written to
+// it is uploaded, and goes on: nobody else has changed it.
+func TestRegressionWritebackOfKeysThatAreNoFileNames(t *testing.T) {
+	t.Parallel()
+	for name, key := range map[string]string{"plain": "plain", "empty": "d//x", "escaped": "%s3-y", "beside a folder": "f", "a marker": "m/",
+		"long": strings.Repeat("l", 300), "longer": "d/" + strings.Repeat("l", 500)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m, _, b := fakeMount(t, "--writeback", "--dir-cache-time", "0", "--attr-timeout", "0")
+			b.Put(key, []byte("old"), nil)
+			path := strings.Join(keyname.Path(key, false), "/")
+			if key == "f" {
+				b.Put("f/x", []byte("x"), nil)
+				path = strings.Join(keyname.Path(key, true), "/")
+			}
+			path = m.Dir + "/" + path
+			f, err := os.OpenFile(path, os.O_RDWR, 0)
+			must(t, err)
+			defer f.Close()
+			_, err = f.WriteAt([]byte("new"), 0)
+			must(t, err)
+			must(t, f.Sync())
+			code, _, stderr := s3mount(t, nil, "flush", m.Dir)
+			same(t, "exit code of flush: "+stderr, code, 0)
+			g, err := os.OpenFile(path, os.O_RDWR, 0)
+			must(t, err)
+			_, err = g.WriteAt([]byte("again"), 0)
+			must(t, err)
+			must(t, g.Close())
+			_, err = f.WriteAt([]byte("A"), 0)
+			must(t, err)
+			must(t, f.Sync())
+			same(t, "content", read(t, path), "Again")
+			must(t, f.Close())
+			code, _, stderr = s3mount(t, nil, "flush", m.Dir)
+			same(t, "exit code of flush: "+stderr, code, 0)
+			got, _ := b.Get(key)
+			same(t, "the store has it", string(got), "Again")
+		})
 	}
 }
