@@ -247,12 +247,14 @@ func TestRegressionUnlinkRemovesWhatMayBeStored(t *testing.T) {
 		for w.m.requests("UploadPart") == 0 { // those are its first ones, of an earlier time
 			time.Sleep(time.Millisecond)
 		}
+		w.m.mu.Lock() // parts may be under way
 		w.m.fail = func(op, key string) error {
 			if op == "Copy" {
 				return object.Errorf(object.KindPermission, op, key, "")
 			}
 			return nil
 		}
+		w.m.mu.Unlock()
 		w.want(h.Flush(w.ctx()), object.KindPermission)
 		w.keys("f")
 		w.must(w.unlink("f"))

@@ -37,8 +37,8 @@ func (o *Overlay) run(p *op) {
 	} else {
 		o.stored(p, info)
 		p.dropStaged()
-		o.empty()
 	}
+	o.empty()
 	o.mu.Lock()
 	o.mu.running--
 	o.mu.Unlock()
