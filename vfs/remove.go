@@ -69,7 +69,10 @@ func (fs *FS) unlink(ctx context.Context, p, n *Inode, name string) error {
 		return err
 	}
 	fs.tree.Lock()
-	was, remote := object.ID{Key: n.keyLocked(), ETag: n.t.info.ETag}, n.t.remote || mayBeStored(n.t.told.err) || n.t.staged != nil && n.t.staged.MayBeStored()
+	was, remote := object.ID{Key: n.keyLocked(), ETag: n.t.info.ETag}, n.t.remote
+	if mayBeStored(n.t.told.err) || n.t.staged != nil && n.t.staged.MayBeStored() {
+		was.ETag, remote = "", true // as one of several versions
+	}
 	fs.tree.Unlock()
 	if remote {
 		if err := fs.keepFolder(ctx, p, n.t.name); err != nil {
