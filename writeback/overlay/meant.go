@@ -104,7 +104,7 @@ func (o *Overlay) sortDeletes(ctx context.Context, ops []*op) (send, late, needl
 	return send, late, needless, nil
 }
 
-// others returns the keys under which the store has something else than is meant. Many keys
+// others returns the keys under which the store shows something else than is meant. Many keys
 // of a folder are found by its listing, few or scattered ones are asked for one by one.
 func (o *Overlay) others(ctx context.Context, meant map[string]string) (map[string]bool, error) {
 	keys := make([]string, 0, len(meant))
@@ -124,8 +124,8 @@ func (o *Overlay) others(ctx context.Context, meant map[string]string) (map[stri
 	g.SetLimit(o.Parallel)
 	for i, key := range suspects {
 		g.Go(func() (err error) {
-			if found[i], err = o.Store.Head(ctx, key); object.Is(err, object.KindNotFound) {
-				return nil
+			if found[i], err = o.Store.Head(ctx, key); refusal(object.KindOf(err)) {
+				return nil // it is gone, or may be removed and not looked at
 			}
 			return err
 		})
@@ -152,7 +152,10 @@ func (o *Overlay) suspects(ctx context.Context, keys []string, meant map[string]
 			prefix = prefix[:strings.LastIndexByte(strings.TrimSuffix(prefix, "/"), '/')+1]
 		}
 		page, err := o.Store.List(ctx, object.Query{Prefix: prefix, After: before(keys[0])})
-		if err != nil {
+		switch {
+		case err != nil && refusal(object.KindOf(err)):
+			return append(suspects, keys...), nil
+		case err != nil:
 			return nil, err
 		}
 		shown := 0

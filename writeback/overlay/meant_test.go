@@ -235,3 +235,28 @@ func TestBefore(t *testing.T) {
 		}
 	}
 }
+
+// Who may delete and not look, or has lost the key that an object is encrypted with, deletes.
+func TestDeletesOfWhatMayNotBeLookedAt(t *testing.T) {
+	s := newSimple(t, func(o *Options) { o.Store = blindStore{o.Store.(*memStore)} })
+	for i := range 20 {
+		s.remove(s.stored(fmt.Sprintf("d/%d", i), "1"))
+	}
+	s.sent()
+	s.remove(s.stored("f", "1"))
+	s.check(s.Flush(context.Background()))
+	if got := s.store.kept(); got != "" {
+		t.Errorf("the store has %q", got)
+	}
+}
+
+// blindStore refuses to be looked at.
+type blindStore struct{ *memStore }
+
+func (blindStore) Head(_ context.Context, key string) (object.Info, error) {
+	return object.Info{}, object.Errorf(object.KindPermission, "head", key, "")
+}
+
+func (blindStore) List(_ context.Context, q object.Query) (object.Page, error) {
+	return object.Page{}, object.Errorf(object.KindPermission, "list", q.Prefix, "")
+}
