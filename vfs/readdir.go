@@ -336,14 +336,11 @@ func (fs *FS) typeLocked(e listed) uint32 {
 // empty one has a marker. The caller holds ns and the folder's dirMu.
 func (fs *FS) isEmpty(ctx context.Context, n *Inode) (bool, error) {
 	fs.tree.Lock()
-	prefix, held := n.keyLocked(), n.heldLocked()
-	for _, c := range n.t.children {
-		if c.t.staged != nil && !c.t.gone {
-			fs.tree.Unlock()
-			return false, nil
-		}
-	}
+	prefix, held, staged := n.keyLocked(), n.heldLocked(), n.hasStagedLocked()
 	fs.tree.Unlock()
+	if staged {
+		return false, nil
+	}
 	l := fs.newLister(prefix, held)
 	l.query.Max = 3
 	for {
@@ -359,4 +356,14 @@ func (fs *FS) isEmpty(ctx context.Context, n *Inode) (bool, error) {
 	defer fs.tree.Unlock()
 	fs.learnMarkerLocked(n, &l.namer)
 	return true, nil
+}
+
+// hasStagedLocked reports whether a file in a folder is written that may not be stored yet.
+func (n *Inode) hasStagedLocked() bool {
+	for _, c := range n.t.children {
+		if c.t.staged != nil && !c.t.gone {
+			return true
+		}
+	}
+	return false
 }

@@ -26,15 +26,27 @@ func (fs *FS) Rmdir(ctx context.Context, parent NodeID, name string) error {
 		}
 		n.dirMu.Lock()
 		defer n.dirMu.Unlock()
-		empty, err := fs.isEmpty(ctx, n)
-		if err != nil {
-			return err
-		}
-		if !empty {
-			return object.Errorf(object.KindNotEmpty, "rmdir", fs.keyOf(n), "")
+		if fs.o.Promises == nil || !fs.showsEmpty(n) {
+			empty, err := fs.isEmpty(ctx, n)
+			if err != nil {
+				return err
+			}
+			if !empty {
+				return object.Errorf(object.KindNotEmpty, "rmdir", fs.keyOf(n), "")
+			}
 		}
 		return fs.dropFolder(ctx, p, n)
 	})
+}
+
+// showsEmpty reports whether a listing that is still trusted has no names. Where a folder's
+// end is sent later that is enough to promise it: what somebody else puts there until then
+// stays in any case, and asking the store takes longer than rm -rf with a folder's files.
+func (fs *FS) showsEmpty(n *Inode) bool {
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	l := fs.listingLocked(n)
+	return l != nil && !l.partial && len(l.byName) == 0 && !n.hasStagedLocked()
 }
 
 func (fs *FS) remove(ctx context.Context, op string, parent NodeID, name string, a attributes, do func(p, n *Inode) error) error {
@@ -137,6 +149,7 @@ func (fs *FS) unnameLocked(p, n *Inode) {
 	fs.changedLocked(n.keyLocked())
 	fs.tree.numbers.drop(n.keyLocked())
 	name := n.t.name
+	hides := n.dir && fs.mayHideLocked(p, n)
 	if !n.dropNameLocked(p, name) {
 		fs.detachLocked(n)
 		n.t.removed = true
@@ -144,9 +157,19 @@ func (fs *FS) unnameLocked(p, n *Inode) {
 	n.t.attr.Ctime = fs.now()
 	fs.patchLocked(p, name, nil)
 	fs.touchLocked(p)
-	if n.dir { // a file of the same name shows under its plain name now
+	if hides { // that file shows under its plain name now
 		fs.forgetListingLocked(p)
 	}
+}
+
+// mayHideLocked reports whether there may be a file whose plain name a folder has.
+func (fs *FS) mayHideLocked(p, n *Inode) bool {
+	l := p.t.listing
+	if l == nil || l.partial || n.t.form != keyname.Plain {
+		return true
+	}
+	beside, _, _, ok := keyname.First(p.heldLocked(), n.t.piece, true)
+	return !ok || l.byName[beside] != nil
 }
 
 // leave keeps an inode from being opened until stay is called: between its being secured

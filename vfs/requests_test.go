@@ -147,3 +147,31 @@ func TestReaddirGoesOnWhereItWas(t *testing.T) {
 		t.Errorf("after going back the first name is %q", first)
 	}
 }
+
+// A folder that goes takes nothing away from what is known of the one above, but where a file
+// of the same name comes out from behind it.
+func TestFoldersThatGoLeaveTheListingAbove(t *testing.T) {
+	m := newMemStore()
+	for _, k := range []string{"d/a/", "d/b/", "d/c", "d/c/"} {
+		m.put(k, "", nil)
+	}
+	w := newWorld(t, m)
+	if got := w.list("d"); !slices.Equal(got, []string{"%s3-file-c", "a", "b", "c"}) {
+		t.Fatalf("lists %q", got)
+	}
+	w.must(w.rmdir("d/a"))
+	lists := m.requests("List")
+	if got := w.list("d"); !slices.Equal(got, []string{"%s3-file-c", "b", "c"}) {
+		t.Errorf("lists %q", got)
+	}
+	if n := m.requests("List") - lists; n > 0 {
+		t.Errorf("%d LISTs after a folder went", n)
+	}
+	w.must(w.rmdir("d/c"))
+	if got := w.list("d"); !slices.Equal(got, []string{"b", "c"}) {
+		t.Errorf("lists %q", got)
+	}
+	if e, err := w.lookup("d/c"); err != nil || e.Attr.IsDir() {
+		t.Errorf("the file that the folder hid: %v, %v", e, err)
+	}
+}

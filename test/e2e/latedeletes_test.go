@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/s3mount/s3mount/test/s3fake"
 	"github.com/s3mount/s3mount/test/semantics"
 )
@@ -61,4 +63,34 @@ func TestWritebackDeletesLeaveWhatOthersStoreMeanwhile(t *testing.T) {
 	if !strings.Contains(m.Log(), "somebody else stored objects under names that were removed here") {
 		t.Errorf("the log does not say so:\n%s", m.Log())
 	}
+}
+
+// TestWritebackRmdir removes a tree: what is known of its folders is enough for that, and what
+// somebody else puts into one meanwhile stays.
+func TestWritebackRmdir(t *testing.T) {
+	semantics.Claim(t, "With --writeback, rmdir goes by what the mount shows of the folder: what another client has put into it within --dir-cache-time stays in S3, and shows again with the folder.")
+	t.Parallel()
+	m, fake, b := fakeMount(t, "--writeback", "--dir-cache-time", "5s")
+	for i := range 60 {
+		for j := range 3 {
+			b.Put(fmt.Sprintf("tree/%d/%d", i, j), []byte("ours"), nil)
+		}
+	}
+	b.Put("dir/f", []byte("ours"), nil)
+	must(t, os.RemoveAll(m.Dir+"/tree"))
+	if n := fake.Stats().Requests[s3fake.ListObjectsV2]; n > 10 {
+		t.Errorf("%d listings to remove 61 folders", n)
+	}
+	same(t, "the folder", strings.Join(names(t, m.Dir+"/dir"), " "), "f")
+	must(t, os.Remove(m.Dir+"/dir/f"))
+	b.Put("dir/theirs", []byte("theirs"), nil)
+	must(t, unix.Rmdir(m.Dir+"/dir"))
+	if code, _, stderr := s3mount(t, nil, "flush", m.Dir); code != 0 {
+		t.Fatalf("flush: %d, %s", code, stderr)
+	}
+	same(t, "keys", strings.Join(b.Keys(""), " "), "dir/theirs")
+	eventually(t, "it shows again", func() bool {
+		got, err := os.ReadFile(m.Dir + "/dir/theirs")
+		return err == nil && string(got) == "theirs"
+	})
 }
