@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go/auth"
 	"github.com/aws/smithy-go/encoding/httpbinding"
+	smithytime "github.com/aws/smithy-go/time"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/s3mount/s3mount/object"
@@ -149,6 +150,9 @@ func answerInfo(key string, h http.Header, size int64) (object.Info, error) {
 	}
 	if text := h.Get("Last-Modified"); text != "" {
 		t, err := http.ParseTime(text)
+		if err != nil {
+			t, err = smithytime.ParseHTTPDate(text)
+		}
 		if err != nil {
 			return info, &oddAnswerError{"its Last-Modified is no date: " + strconv.Quote(text)}
 		}

@@ -236,6 +236,16 @@ func TestOddHeadersOfAnswers(t *testing.T) {
 	}
 }
 
+// Some stores write a date's day with one digit, which the SDK takes.
+func TestDatesThatTheSDKTakes(t *testing.T) {
+	for _, text := range []string{"Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 6 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT"} {
+		info, err := answerInfo("k", http.Header{"Last-Modified": {text}}, 1)
+		if err != nil || info.LastModified.Unix() != 784111777 {
+			t.Errorf("%s: %v, %v", text, info.LastModified, err)
+		}
+	}
+}
+
 func BenchmarkHead(b *testing.B) {
 	client, err := New(b.Context(), Config{Provider: "Minio", Endpoint: "http://s3.test", AccessKeyID: "id", SecretAccessKey: secret.New("key")})
 	if err != nil {
