@@ -22,6 +22,7 @@ type version struct {
 	readers map[*Reader]struct{}
 	known   []int64 // where readers that are gone began to read far
 	shared  bool    // it is in Cache.mu.versions
+	told    string  // if id has no ETag: that which came with the first bytes
 	// onDisk tells that the disk cache may be asked, and given blocks.
 	onDisk atomic.Bool
 }

@@ -59,7 +59,7 @@
 // Another process may remove files at any time (Clear): what is missing is fetched again.
 //
 // Versions without an ETag can't be told apart: they are cached in memory for one
-// Reader only, never on disk.
+// Reader only, never on disk. The ETag that comes with its first bytes pins the others.
 //
 // # Failures
 //

@@ -160,7 +160,7 @@ func (c *Cache) fetch(l *load, pieces []*piece) error {
 	}
 	r := c.rangeOf(pieces)
 	began := time.Now()
-	body, err := c.get(l.ctx, l.v.id, r)
+	body, err := c.get(l.ctx, l.v, r)
 	if err != nil {
 		return err
 	}
@@ -218,11 +218,32 @@ func (c *Cache) rangeOf(pieces []*piece) object.Range {
 	return r
 }
 
-func (c *Cache) get(ctx context.Context, id object.ID, r object.Range) (io.ReadCloser, error) {
+// get opens a range of v. Of a version without an ETag it takes that which the first answer
+// tells, so that a reader of it has no bytes of another.
+func (c *Cache) get(ctx context.Context, v *version, r object.Range) (io.ReadCloser, error) {
+	id := v.id
 	c.mu.Lock()
 	c.mu.stats.Fetches++
+	if id.ETag == "" {
+		id.ETag = v.told
+	}
 	c.mu.Unlock()
-	return c.o.Fetcher.Get(ctx, id, r)
+	body, err := c.o.Fetcher.Get(ctx, id, r)
+	if b, ok := body.(informed); err == nil && v.id.ETag == "" && ok && !c.tell(v, b.Info().ETag) {
+		body.Close() // nothing of it is used
+		return nil, object.Errorf(object.KindStale, "read", id.Key, "the object was replaced")
+	}
+	return body, err
+}
+
+// tell notes the ETag of what came for a version without one; false: another came before.
+func (c *Cache) tell(v *version, etag string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if v.told == "" {
+		v.told = etag
+	}
+	return v.told == etag
 }
 
 // readFull fills p. With last it makes sure that the body ends there, so that an error
@@ -333,7 +354,7 @@ func (c *Cache) direct(ctx context.Context, v *version, p []byte, off int64) (in
 		}
 		defer c.freeSlot()
 	}
-	body, err := c.get(ctx, v.id, object.Range{Off: off, Len: int64(len(p))})
+	body, err := c.get(ctx, v, object.Range{Off: off, Len: int64(len(p))})
 	if err != nil {
 		return 0, err
 	}

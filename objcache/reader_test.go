@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
@@ -457,4 +458,43 @@ func (r *onlyReader) Read(p []byte) (int, error) {
 	n := copy(p, r.rest[:min(len(r.rest), 1000)])
 	r.rest = r.rest[n:]
 	return n, nil
+}
+
+// knownBody is a body that knows which version it is of.
+type knownBody struct {
+	io.ReadCloser
+	etag string
+}
+
+func (b knownBody) Info() object.Info { return object.Info{Key: "k", ETag: b.etag} }
+
+// changingStore has an object that is replaced between two GETs, and tells its ETag only
+// with the bytes.
+type changingStore struct {
+	*store
+	gets atomic.Int32
+}
+
+func (s *changingStore) Get(ctx context.Context, id object.ID, r object.Range) (io.ReadCloser, error) {
+	etag := fmt.Sprint("e", s.gets.Add(1))
+	if id.ETag != "" && id.ETag != etag {
+		return nil, object.Errorf(object.KindStale, "GetObject", id.Key, "")
+	}
+	body, err := s.store.Get(ctx, object.ID{Key: id.Key}, r)
+	return knownBody{body, etag}, err
+}
+
+// Where a listing tells no ETags, those that come with the bytes keep versions apart.
+func TestBytesOfAVersionWithoutAnETagAreNotMixed(t *testing.T) {
+	s := newStore()
+	id, data := s.add("k", "", 20*testBlock)
+	c := open(t, s, Options{})
+	c.o.Fetcher = &changingStore{store: s}
+	r := c.Reader(id, int64(len(data)))
+	defer r.Close()
+	mustRead(t, r, data, 15*testBlock, 100)
+	_, err := r.ReadAt(context.Background(), make([]byte, 100), 5*testBlock)
+	if !object.Is(err, object.KindStale) {
+		t.Errorf("bytes of another version: %v", err)
+	}
 }
