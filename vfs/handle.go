@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/s3mount/s3mount/objcache"
 	"github.com/s3mount/s3mount/object"
@@ -17,9 +18,10 @@ type Handle struct {
 	n     *Inode
 	write bool
 
-	mu     sync.Mutex // guards reader
+	mu     sync.Mutex // guards these
 	reader *objcache.Reader
 	of     object.ID // the version that reader reads
+	failed failedRead
 
 	// At most one of these is not nil. They are set before the handle is used.
 	through *through   // the kernel reads that file
@@ -178,8 +180,43 @@ func (h *Handle) View(ctx context.Context, p []byte, off int64) (View, error) {
 	return View{Parts: [][]byte{p[:n]}, Release: func() {}}, err
 }
 
+// failedRead is the last read for which the store did not answer in all of its time. The
+// kernel asks at once for the first page again, whose reader would wait twice as long.
+type failedRead struct {
+	off, end int64
+	at       time.Time
+	err      error
+}
+
+// failureLasts is how long a read fails as the one before it did.
+const failureLasts = 250 * time.Millisecond
+
+// failedBefore returns the error of a read that has just failed where this one begins.
+func (h *Handle) failedBefore(off int64) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	age := h.fs.now().Sub(h.failed.at)
+	if f := h.failed; off >= f.off && off < f.end && age >= 0 && age < failureLasts {
+		return f.err
+	}
+	return nil
+}
+
+// noteFailure remembers a read of n bytes that failed for want of an answer.
+func (h *Handle) noteFailure(off int64, n int, err error) {
+	if k := object.KindOf(err); k != object.KindUnavailable && k != object.KindTimeout {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.failed = failedRead{off: off, end: off + int64(n), at: h.fs.now(), err: err}
+}
+
 // read reads into p what is local, and lets remote read the rest.
 func (h *Handle) read(ctx context.Context, p []byte, off int64, remote func(*objcache.Reader) (int, error)) (int, error) {
+	if err := h.failedBefore(off); err != nil {
+		return 0, err
+	}
 	for {
 		c := h.fs.content(h.n)
 		var k int
@@ -203,6 +240,7 @@ func (h *Handle) read(ctx context.Context, p []byte, off int64, remote func(*obj
 			if object.Is(err, object.KindNotFound) { // ENOENT is about a name, and this has none
 				err = object.Errorf(object.KindStale, "read", c.id.Key, "somebody else removed the object: %w", err)
 			}
+			h.noteFailure(off, len(p), err)
 			return 0, err
 		}
 	}

@@ -3,6 +3,7 @@ package vfs
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/s3mount/s3mount/object"
 )
@@ -52,4 +53,35 @@ func TestAReadOfARemovedObjectIsStale(t *testing.T) {
 	w.must(m.Delete(w.ctx(), "a"))
 	_, err := w.readHandle(h)
 	w.want(err, object.KindStale)
+}
+
+// What the kernel read ahead in vain it asks for again, a page of it, when the program
+// comes there.
+func TestAReadThatFailedIsNotTriedAgainAtOnce(t *testing.T) {
+	m := newMemStore()
+	m.put("a", strings.Repeat("0123456789", 1000), nil)
+	w := newWorld(t, m)
+	h := w.open("a", false)
+	defer h.Release()
+	fail := func(err error) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.fail = func(string, string) error { return err }
+	}
+	read := func(off int64) error {
+		_, err := h.ReadAt(w.ctx(), make([]byte, 4096), off)
+		return err
+	}
+	fail(object.Errorf(object.KindUnavailable, "GetObject", "a", ""))
+	w.want(read(0), object.KindUnavailable)
+	asked := m.requests("Get")
+	w.want(read(0), object.KindUnavailable)
+	w.want(read(4095), object.KindUnavailable)
+	if n := m.requests("Get") - asked; n != 0 {
+		t.Errorf("%d more requests", n)
+	}
+	fail(nil)
+	w.must(read(4096))
+	w.pass(time.Second)
+	w.must(read(0))
 }

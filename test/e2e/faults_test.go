@@ -226,6 +226,24 @@ func TestOutageThatLastsIsAnError(t *testing.T) {
 	write(t, m.Dir+"/new", "data")
 }
 
+// The kernel asks twice for what it could not read ahead. That is one wait for the program.
+func TestReadInAnOutageWaitsOnce(t *testing.T) {
+	t.Parallel()
+	m, fake, b := fakeMount(t, "--retry-for=5s")
+	b.Put("f", []byte(strings.Repeat("data", 1<<20)), nil)
+	f, err := os.Open(m.Dir + "/f")
+	must(t, err)
+	defer f.Close()
+	fake.Down()
+	began := time.Now()
+	_, err = f.ReadAt(make([]byte, 1<<20), 1<<20)
+	wantErrno(t, "read", err, unix.EIO)
+	if took := time.Since(began); took > 8*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	must(t, fake.Up())
+}
+
 func TestFullDiskUnderTheCache(t *testing.T) {
 	semantics.Claim(t, "A full --cache-size, or a full disk under it, is ENOSPC for the writer; readers go on without the disk.")
 	t.Parallel()
