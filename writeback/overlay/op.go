@@ -42,6 +42,7 @@ type op struct {
 	tries   int
 	err     error // of the last try
 	refused bool  // the store said no to this one, not to all
+	unsure  bool  // one of the tries may have had its effect all the same
 	next    time.Time
 	staged  *writeback.Staged // that the last try left
 	// maybe are versions that an earlier process may have stored under the key, whose place
@@ -142,6 +143,8 @@ func (o *Overlay) addLocked(p *op) bool {
 	}
 	o.putInLocked(p)
 	for _, last := range replaced {
+		last.dropStaged()
+		delete(o.mu.failures, p.key)
 		o.removeLocked(e, last)
 		o.noteGoneLocked(last.v, last.seq)
 	}
@@ -226,10 +229,11 @@ func (o *Overlay) inheritLocked(p *op) (seqs []uint64, order uint64) {
 }
 
 // replacesLocked reports whether p makes the operation before it on its key unneeded, which
-// was never sent. A put or copy stands for an earlier one in its place, if it can run there,
+// was never sent, or, if p is a delete, was refused each time. A put or copy stands for an earlier one in its place, if it can run there,
 // else in its own, if nothing comes between that must not come before.
 func (o *Overlay) replacesLocked(p, last *op, gone map[*op]bool) bool {
-	if last.running || last.tries > 0 || last.kind == opDelete {
+	tried := last.tries > 0 && (p.kind != opDelete || last.unsure)
+	if last.running || tried || last.kind == opDelete {
 		return false
 	}
 	root := last.v.rootLocked()

@@ -109,3 +109,26 @@ func TestRegressionAnothersFileOfTheSameTimeIsNotOurs(t *testing.T) {
 		})
 	}
 }
+
+// TestRegressionARemovedFileIsNotRefusedForEver removes a file that the store does not take:
+// nothing is left of it to be sent.
+func TestRegressionARemovedFileIsNotRefusedForEver(t *testing.T) {
+	s := newSimple(t, nil)
+	s.store.fail = func(op, key string) outcome {
+		if op == "put" && key == "no" {
+			return denied
+		}
+		return works
+	}
+	info := s.put("no", "x", fresh)
+	s.Start()
+	if err := s.Flush(context.Background()); !object.Is(err, object.KindPermission) {
+		t.Fatal(err)
+	}
+	s.check(s.DeleteMany(context.Background(), []string{info.Key}))
+	s.check(s.Flush(context.Background()))
+	s.check(s.TakeFailure("no"))
+	if n := s.Pending(); n > 0 || !s.log.Empty() || len(s.store.log) > 0 {
+		t.Errorf("%d are pending; the store got %v", n, s.store.log)
+	}
+}

@@ -377,6 +377,7 @@ func (o *Overlay) failed(err error, ops ...*op) {
 		p.running = false
 		p.tries++
 		p.err, p.refused = err, refused
+		p.unsure = p.unsure || !surelyRefused(object.KindOf(err)) || p.staged != nil && p.staged.MayBeStored()
 		p.next = o.Clock().Add(o.Retry << min(p.tries-1, 6))
 		if first {
 			o.tellLocked(p, err)
@@ -402,6 +403,16 @@ func refusal(k object.Kind) bool {
 		return false
 	}
 	return true
+}
+
+// surelyRefused reports whether a failure says that the store has not done what it was asked.
+func surelyRefused(k object.Kind) bool {
+	switch k {
+	case object.KindPermission, object.KindCredentials, object.KindClockSkew, object.KindNoBucket, object.KindWrongRegion,
+		object.KindInvalid, object.KindQuota, object.KindTooLarge, object.KindNameTooLong, object.KindNotUTF8, object.KindUnsupported:
+		return true
+	}
+	return false
 }
 
 // runDeletes sends deletes together.
