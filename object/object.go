@@ -160,6 +160,9 @@ type CopyOptions struct {
 	Ours bool
 	// IfAbsent refuses, as KindExists, to copy over an object.
 	IfAbsent bool
+	// Unlooked says that IfAbsent is worth no question of its own: where the store does not
+	// refuse by itself, the object is copied over.
+	Unlooked bool
 	// IfMatch refuses, as KindExists, to replace anything but the version with this ETag;
 	// nothing under the key is refused likewise.
 	IfMatch string

@@ -45,8 +45,8 @@ func (c *Client) copyLimits() copyLimits {
 // Those headers are asked for, unless o.Ours says that there are none.
 //
 // With o.IfAbsent, an object under dst is an error of KindExists. A store that is not
-// known to refuse by itself is looked at before. With o.IfMatch, so is anything but that
-// version.
+// known to refuse by itself is looked at before, unless o.Unlooked. With o.IfMatch, so is
+// anything but that version.
 //
 // Stores that pass over the condition on the source are looked at before and after.
 // If such a store's object changed in between, dst has the newer version and the
@@ -134,7 +134,7 @@ func (c *copying) freeTarget(ctx context.Context) error {
 		return nil
 	case c.o.IfMatch != "":
 		return c.replaced(ctx)
-	case !c.o.IfAbsent || c.b.client.learned.refusesCopy.Load():
+	case !c.o.IfAbsent || c.o.Unlooked || c.b.client.learned.refusesCopy.Load():
 		return nil
 	}
 	return c.taken(ctx)

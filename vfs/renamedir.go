@@ -40,6 +40,7 @@ func (fs *FS) renameFolder(ctx context.Context, r rename, newPrefix string) erro
 		return err
 	}
 	if err := t.move.Copy(ctx); err != nil {
+		fs.forgetListing(r.to) // somebody else may have taken the new name
 		return err
 	}
 	t.inherit()

@@ -431,3 +431,29 @@ func TestRegressionAFailedRenameShowsNoOldForecast(t *testing.T) {
 		w.must(err)
 	})
 }
+
+// TestRegressionAFolderRenameOverwritesNothing has another client store a file under the new
+// name while the copies are made.
+func TestRegressionAFolderRenameOverwritesNothing(t *testing.T) {
+	w := newWorld(t, newMemStore())
+	w.mkdir("d")
+	w.write("d/a", "ours a")
+	w.write("d/b", "ours b")
+	w.m.fail = func(op, key string) error {
+		if op == "Copy" && key == "e/b" {
+			w.m.putLocked(key, []byte("theirs"), object.PutOptions{})
+		}
+		return nil
+	}
+	w.want(w.rename("d", "e"), object.KindExists)
+	w.m.fail = nil
+	w.keys("d/", "d/a", "d/b", "e/b")
+	w.stored("e/b", "theirs")
+	if got := w.read("d/b"); got != "ours b" {
+		t.Errorf("d/b reads %q", got)
+	}
+	if got := w.read("e/b"); got != "theirs" {
+		t.Errorf("e/b reads %q", got)
+	}
+	w.want(w.rename("d", "e"), object.KindNotEmpty)
+}

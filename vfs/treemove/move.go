@@ -113,7 +113,7 @@ type Move struct {
 	m        *Mover
 	rec      record
 	from, to string
-	absent   bool // nothing may be under the new keys
+	absent   bool // nothing may be under the new keys, on any store
 	lenient  bool // what is under one of them stays, and so does the old key
 	moved    bool // the old keys are gone
 
@@ -299,8 +299,8 @@ func (v *Move) copy(ctx context.Context, info object.Info) {
 	if !v.begin(dst) {
 		return
 	}
-	copied, err := v.m.o.Store.Copy(ctx, info.ID(), dst, object.CopyOptions{Size: info.Size, IfAbsent: v.absent})
-	if v.absent && object.Is(err, object.KindExists) {
+	copied, err := v.m.o.Store.Copy(ctx, info.ID(), dst, object.CopyOptions{Size: info.Size, IfAbsent: true, Unlooked: !v.absent})
+	if object.Is(err, object.KindExists) {
 		copied, err = v.taken(ctx, info, dst, err)
 	}
 	if err != nil {
