@@ -220,7 +220,8 @@ func (w *world) moveMany() {
 	for range 1 + w.rnd.IntN(4) {
 		src, ok := w.existing()
 		dst := w.key()
-		if !ok || used[src] || used[dst] || src == dst {
+		_, taken := w.want[dst]
+		if !ok || used[src] || used[dst] || taken {
 			continue
 		}
 		used[src], used[dst] = true, true

@@ -11,7 +11,8 @@ import (
 
 // MoveMany promises that each key of to has what from tells of the key in its place, and that
 // nothing is under the keys of from. It returns what is under the new keys then. No key may be
-// among both, and what is told must be what the Overlay shows now. It is one record of the
+// among both, nothing may be under those of to, and what is told must be what the Overlay
+// shows now. It is one record of the
 // journal: a crash finds all of it or nothing. KindTooLarge: it does not fit into one, and
 // nothing has changed.
 func (o *Overlay) MoveMany(ctx context.Context, from []object.Info, to []string) ([]object.Info, error) {
@@ -49,6 +50,9 @@ func (o *Overlay) promiseMove(from []object.Info, to []string) (*together, error
 		if err := o.restOnLocked(p.v, src.ID()); err != nil {
 			return fail(err)
 		}
+		// What somebody else stores under the key until it is sent is not overwritten.
+		e := o.mu.entries[to[i]]
+		p.cond.IfAbsent = e == nil || e.info == nil
 		ops = append(ops, p)
 	}
 	for _, src := range from {

@@ -100,3 +100,26 @@ func TestMoveManyThatIsTooLarge(t *testing.T) {
 		t.Errorf("the store has %d objects; %d versions are left", n, len(s.mu.versions))
 	}
 }
+
+// TestRegressionAMoveOverwritesNothing has somebody else store an object under a new key until
+// the move is sent: both are kept.
+func TestRegressionAMoveOverwritesNothing(t *testing.T) {
+	s := newSimple(t, nil)
+	s.move("e/", s.stored("d/a", "1"), s.put("d/b", "2", fresh), s.stored("d/c", "3"))
+	s.stored("e/a", "theirs")
+	s.stored("e/b", "theirs")
+	s.sent()
+	s.check(s.Flush(context.Background())) // of what was moved aside
+	got := s.store.content()
+	if theirs := describe([]byte("theirs"), object.Meta{"of": "theirs"}); got["e/a"] != theirs || got["e/b"] != theirs {
+		t.Errorf("the store has %v", got)
+	}
+	var all []string
+	for key := range got {
+		all = append(all, key[:3])
+	}
+	slices.Sort(all)
+	if want := []string{"e/a", "e/a", "e/b", "e/b", "e/c"}; !slices.Equal(all, want) {
+		t.Errorf("the store has %v", got)
+	}
+}
