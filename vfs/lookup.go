@@ -260,6 +260,9 @@ func (fs *FS) apply(p *Inode, name string, s sought) *Inode {
 	}
 	f := s.found
 	n := p.t.children[name]
+	if n != nil {
+		fs.catchUpLocked(n)
+	}
 	if n != nil && n.overtookLocked(p, name, f) {
 		n.t.pins++
 		return n

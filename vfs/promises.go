@@ -35,6 +35,14 @@ func (fs *FS) newest(info object.Info) object.Info {
 	return fs.o.Promises.Now(info)
 }
 
+// catchUpLocked gives an inode the version that its own has just become in the store: an
+// answer may tell of that before Stored does, and is no news of somebody else's.
+func (fs *FS) catchUpLocked(n *Inode) {
+	if now := fs.newest(n.t.info); n.t.remote && now.ID() != n.t.info.ID() {
+		fs.becomeLocked(n, now)
+	}
+}
+
 // SyncNames is fsync of a folder: what was done to names is durable when it returns.
 func (fs *FS) SyncNames(ctx context.Context) error {
 	if fs.o.Promises == nil {
@@ -63,7 +71,7 @@ func (fs *FS) Stored(local object.ID, now object.Info) {
 	c := &fs.tree.changes
 	c.keys[c.place(local.Key)]++ // an answer on its way may know the local version only
 	fs.heads.Forget(local.Key)
-	mine := n != nil && n.t.remote && n.t.info.ID() == local
+	mine := n != nil && n.t.remote && (n.t.info.ID() == local || n.t.info.ID() == now.ID()) // see catchUpLocked
 	if mine {
 		fs.becomeLocked(n, now)
 	}

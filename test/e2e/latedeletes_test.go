@@ -48,6 +48,8 @@ func TestWritebackDeletesLeaveWhatOthersStoreMeanwhile(t *testing.T) {
 	for _, key := range theirs {
 		b.Put(key, []byte("theirs"), nil)
 	}
+	before := fake.Stats().Requests[s3fake.ListObjectsV2]
+	eventually(t, "the next tries begin", func() bool { return fake.Stats().Requests[s3fake.ListObjectsV2] >= before+3 })
 	fake.Heal()
 	flush()
 
