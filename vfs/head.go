@@ -48,7 +48,7 @@ func (fs *FS) loadedLocked(n *Inode, key string, got headAnswer, err error) erro
 	if n.t.staged != nil || n.t.hasMeta {
 		return nil // newer news came by another way
 	}
-	fs.catchUpLocked(n)
+	got.info = fs.catchUpLocked(n, got.info)
 	gone := object.Is(err, object.KindNotFound)
 	differs := gone || err == nil && !(n.t.remote && n.t.info.SameVersion(got.info))
 	late := n.checkedAfterLocked(n.t.parent, n.t.name, got.asked)

@@ -261,7 +261,7 @@ func (fs *FS) apply(p *Inode, name string, s sought) *Inode {
 	f := s.found
 	n := p.t.children[name]
 	if n != nil {
-		fs.catchUpLocked(n)
+		f.info = fs.catchUpLocked(n, f.info)
 	}
 	if n != nil && n.overtookLocked(p, name, f) {
 		n.t.pins++

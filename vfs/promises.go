@@ -35,12 +35,19 @@ func (fs *FS) newest(info object.Info) object.Info {
 	return fs.o.Promises.Now(info)
 }
 
-// catchUpLocked gives an inode the version that its own has just become in the store: an
-// answer may tell of that before Stored does, and is no news of somebody else's.
-func (fs *FS) catchUpLocked(n *Inode) {
-	if now := fs.newest(n.t.info); n.t.remote && now.ID() != n.t.info.ID() {
-		fs.becomeLocked(n, now)
+// catchUpLocked gives an inode, and an answer about it, what their versions have just become in
+// the store. An answer may tell of that before Stored does, and is no news of somebody else's.
+func (fs *FS) catchUpLocked(n *Inode, told object.Info) object.Info {
+	for n.t.remote {
+		was := told
+		if now := fs.newest(n.t.info); now.ID() != n.t.info.ID() {
+			fs.becomeLocked(n, now)
+		}
+		if told = fs.newest(told); told.ID() == was.ID() {
+			break // else n may have become it since it was looked at
+		}
 	}
+	return told
 }
 
 // SyncNames is fsync of a folder: what was done to names is durable when it returns.

@@ -89,7 +89,7 @@ func (fs *FS) revalidateOnce(ctx context.Context, n *Inode) (replaced bool, err 
 	}
 	fs.tree.Lock()
 	defer fs.tree.Unlock()
-	fs.catchUpLocked(n)
+	got.info = fs.catchUpLocked(n, got.info)
 	switch {
 	case n.t.gone || n.t.staged != nil:
 		return false, nil
