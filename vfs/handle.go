@@ -180,9 +180,11 @@ func (h *Handle) View(ctx context.Context, p []byte, off int64) (View, error) {
 	return View{Parts: [][]byte{p[:n]}, Release: func() {}}, err
 }
 
-// failedRead is the last read for which the store did not answer in all of its time. The
-// kernel asks at once for the first page again, whose reader would wait twice as long.
+// failedRead is the last read of a remote version for which the store did not answer in all
+// of its time. The kernel asks at once for the first page again, whose reader would wait twice
+// as long.
 type failedRead struct {
+	of       object.ID
 	off, end int64
 	at       time.Time
 	err      error
@@ -192,31 +194,28 @@ type failedRead struct {
 const failureLasts = 250 * time.Millisecond
 
 // failedBefore returns the error of a read that has just failed where this one begins.
-func (h *Handle) failedBefore(off int64) error {
+func (h *Handle) failedBefore(of object.ID, off int64) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	age := h.fs.now().Sub(h.failed.at)
-	if f := h.failed; off >= f.off && off < f.end && age >= 0 && age < failureLasts {
+	if f := h.failed; f.of == of && off >= f.off && off < f.end && age >= 0 && age < failureLasts {
 		return f.err
 	}
 	return nil
 }
 
 // noteFailure remembers a read of n bytes that failed for want of an answer.
-func (h *Handle) noteFailure(off int64, n int, err error) {
+func (h *Handle) noteFailure(of object.ID, off int64, n int, err error) {
 	if k := object.KindOf(err); k != object.KindUnavailable && k != object.KindTimeout {
 		return
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.failed = failedRead{off: off, end: off + int64(n), at: h.fs.now(), err: err}
+	h.failed = failedRead{of: of, off: off, end: off + int64(n), at: h.fs.now(), err: err}
 }
 
 // read reads into p what is local, and lets remote read the rest.
 func (h *Handle) read(ctx context.Context, p []byte, off int64, remote func(*objcache.Reader) (int, error)) (int, error) {
-	if err := h.failedBefore(off); err != nil {
-		return 0, err
-	}
 	for {
 		c := h.fs.content(h.n)
 		var k int
@@ -224,6 +223,8 @@ func (h *Handle) read(ctx context.Context, p []byte, off int64, remote func(*obj
 		var r *objcache.Reader
 		if c.staged != nil {
 			k, err = c.staged.ReadAt(ctx, p, off)
+		} else if err = h.failedBefore(c.id, off); err != nil {
+			return 0, err
 		} else {
 			r = h.readerOf(c)
 			k, err = remote(r)
@@ -240,7 +241,9 @@ func (h *Handle) read(ctx context.Context, p []byte, off int64, remote func(*obj
 			if object.Is(err, object.KindNotFound) { // ENOENT is about a name, and this has none
 				err = object.Errorf(object.KindStale, "read", c.id.Key, "somebody else removed the object: %w", err)
 			}
-			h.noteFailure(off, len(p), err)
+			if r != nil {
+				h.noteFailure(c.id, off, len(p), err)
+			}
 			return 0, err
 		}
 	}

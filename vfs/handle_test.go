@@ -85,3 +85,25 @@ func TestAReadThatFailedIsNotTriedAgainAtOnce(t *testing.T) {
 	w.pass(time.Second)
 	w.must(read(0))
 }
+
+// A read that failed says nothing of what is written there since.
+func TestRegressionWhatIsWrittenIsReadRightAfterAFailure(t *testing.T) {
+	m := newMemStore()
+	m.put("a", strings.Repeat("0123456789", 1000), nil)
+	w := newWorld(t, m)
+	h := w.open("a", true)
+	m.mu.Lock()
+	m.fail = func(op, key string) error { return object.Errorf(object.KindUnavailable, op, key, "") }
+	m.mu.Unlock()
+	buf := make([]byte, 4)
+	_, err := h.ReadAt(w.ctx(), buf, 0)
+	w.want(err, object.KindUnavailable)
+	w.writeAt(h, "mine", 0)
+	if _, err := h.ReadAt(w.ctx(), buf, 0); err != nil || string(buf) != "mine" {
+		t.Errorf("reads %q, %v", buf, err)
+	}
+	m.mu.Lock()
+	m.fail = nil
+	m.mu.Unlock()
+	w.closeFile(h)
+}
