@@ -121,18 +121,23 @@ func (fs *FS) head(key string, shown object.Info) func() (any, error) {
 		}
 		currentLocked, asked := fs.asking(key), fs.now()
 		info, err := fs.store.Head(fs.ctx, key)
-		info = fs.newest(info)
-		if err != nil {
-			return headAnswer{info, asked}, err
-		}
-		if info.Meta == nil {
-			info.Meta = object.Meta{}
-		}
-		fs.tree.Lock()
-		defer fs.tree.Unlock()
-		if currentLocked() {
-			fs.o.Meta.Learn(info)
-		}
-		return headAnswer{info, asked}, nil
+		return fs.answered(fs.newest(info), asked, currentLocked, err)
 	}
+}
+
+// answered makes an answer of what a request told of a key, and keeps that unless this mount
+// has changed the key meanwhile.
+func (fs *FS) answered(info object.Info, asked time.Time, currentLocked func() bool, err error) (headAnswer, error) {
+	if err != nil {
+		return headAnswer{info, asked}, err
+	}
+	if info.Meta == nil {
+		info.Meta = object.Meta{}
+	}
+	fs.tree.Lock()
+	defer fs.tree.Unlock()
+	if currentLocked() {
+		fs.o.Meta.Learn(info)
+	}
+	return headAnswer{info, asked}, nil
 }

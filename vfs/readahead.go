@@ -182,17 +182,6 @@ func (fs *FS) fetchAhead(listed object.Info, at time.Time) {
 		} else {
 			info.Size = listed.Size
 		}
-		if err != nil {
-			return headAnswer{info, asked}, err
-		}
-		if info.Meta == nil {
-			info.Meta = object.Meta{}
-		}
-		fs.tree.Lock()
-		defer fs.tree.Unlock()
-		if currentLocked() {
-			fs.o.Meta.Learn(info)
-		}
-		return headAnswer{info, asked}, nil
+		return fs.answered(info, asked, currentLocked, err)
 	})
 }

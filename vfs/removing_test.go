@@ -3,6 +3,7 @@ package vfs
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -239,14 +240,19 @@ func TestRegressionUnlinkRemovesWhatMayBeStored(t *testing.T) {
 	})
 	t.Run("metadata that are refused", func(t *testing.T) {
 		w := newWorld(t, newMemStore())
+		sent, once := make(chan struct{}), sync.Once{}
+		w.m.fail = func(op, _ string) error {
+			if op == "UploadPart" { // one of its first ones, of an earlier time
+				once.Do(func() { close(sent) })
+			}
+			return nil
+		}
 		h := w.create("f")
 		for i := range int64(18) {
 			w.writeAt(h, strings.Repeat("x", 1<<20), i<<20)
 			w.pass(time.Second)
 		}
-		for w.m.requests("UploadPart") == 0 { // those are its first ones, of an earlier time
-			time.Sleep(time.Millisecond)
-		}
+		<-sent
 		w.m.mu.Lock() // parts may be under way
 		w.m.fail = func(op, key string) error {
 			if op == "Copy" {

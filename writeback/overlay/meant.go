@@ -77,13 +77,16 @@ func (e *entry) becameLocked(local, etag string) {
 // sortDeletes finds out which deletes are to be sent, and which of them somebody else came
 // before.
 func (o *Overlay) sortDeletes(ctx context.Context, ops []*op) (send, late, needless []*op, err error) {
-	o.mu.Lock()
+	var rest []*op
 	meant := map[string]string{}
+	o.mu.Lock()
 	for _, p := range ops {
-		switch {
-		case p.meant == nothing, object.ID{ETag: p.meant}.Local(): // it was given up, or lost a race
+		if p.meant == nothing || (object.ID{ETag: p.meant}).Local() { // it was given up, or lost a race
 			needless = append(needless, p)
-		case p.meant != "":
+			continue
+		}
+		rest = append(rest, p)
+		if p.meant != "" {
 			meant[p.key] = p.meant
 		}
 	}
@@ -92,12 +95,10 @@ func (o *Overlay) sortDeletes(ctx context.Context, ops []*op) (send, late, needl
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	for _, p := range ops {
-		switch {
-		case slices.Contains(needless, p):
-		case others[p.key]:
+	for _, p := range rest {
+		if others[p.key] {
 			late = append(late, p)
-		default:
+		} else {
 			send = append(send, p)
 		}
 	}

@@ -16,7 +16,8 @@ import (
 	"github.com/s3mount/s3mount/writeback"
 )
 
-// use checks how many bytes of the disk budget are taken, soon after the last operation.
+// use checks how many bytes of the disk budget are taken, soon after the last operation: what
+// Flush waits for is over before its space is given back, and nothing tells of that.
 func (s *simple) use(want int64) {
 	s.t.Helper()
 	used, _ := s.Disk.Usage()

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/s3mount/s3mount/internal/budget"
 	"github.com/s3mount/s3mount/object"
@@ -44,9 +43,15 @@ func (s *simple) fill(o *Overlay, n int) {
 
 // await waits until n operations are left.
 func (s *simple) await(o *Overlay, n int) {
-	for o.Pending() > n {
+	for {
+		o.mu.Lock()
+		left, changed := len(o.mu.ops), o.mu.changed
+		o.mu.Unlock()
+		if left <= n {
+			return
+		}
 		o.rouse()
-		time.Sleep(100 * time.Microsecond)
+		<-changed
 	}
 }
 
