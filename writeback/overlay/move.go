@@ -12,9 +12,8 @@ import (
 // MoveMany promises that each key of to has what from tells of the key in its place, and that
 // nothing is under the keys of from. It returns what is under the new keys then. No key may be
 // among both, nothing may be under those of to, and what is told must be what the Overlay
-// shows now. It is one record of the
-// journal: a crash finds all of it or nothing. KindTooLarge: it does not fit into one, and
-// nothing has changed.
+// shows now. It is one record of the journal: a crash finds all of it or nothing. KindTooLarge:
+// it does not fit into one, and nothing has changed.
 func (o *Overlay) MoveMany(ctx context.Context, from []object.Info, to []string) ([]object.Info, error) {
 	if len(from) == 0 {
 		return nil, nil

@@ -229,8 +229,9 @@ func (o *Overlay) inheritLocked(p *op) (seqs []uint64, order uint64) {
 }
 
 // replacesLocked reports whether p makes the operation before it on its key unneeded, which
-// was never sent, or, if p is a delete, was refused each time. A put or copy stands for an earlier one in its place, if it can run there,
-// else in its own, if nothing comes between that must not come before.
+// was never sent, or, if p is a delete, was refused each time. A put or copy stands for an
+// earlier one in its place, if it can run there, else in its own, if nothing comes between that
+// must not come before.
 func (o *Overlay) replacesLocked(p, last *op, gone map[*op]bool) bool {
 	tried := last.tries > 0 && (p.kind != opDelete || last.unsure)
 	if last.running || tried || last.kind == opDelete {
