@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/s3mount/s3mount/test/diskimage"
 	"github.com/s3mount/s3mount/test/semantics"
 )
 
@@ -54,8 +55,8 @@ func dataOf(i int) []byte { return bytes.Repeat([]byte{byte(i)}, i%50) }
 
 func copyDir(t testing.TB, from string) (to string) {
 	t.Helper()
-	to = t.TempDir()
-	check(t, os.CopyFS(to, os.DirFS(from)))
+	to = filepath.Join(t.TempDir(), "image")
+	check(t, diskimage.Copy(to, from))
 	return to
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/s3mount/s3mount/internal/budget"
 	"github.com/s3mount/s3mount/object"
+	"github.com/s3mount/s3mount/test/diskimage"
 )
 
 // theyPut has somebody else store an object.
@@ -190,7 +190,7 @@ func TestDeletesAfterACrash(t *testing.T) {
 			s.theyPut("a")
 			s.theyPut("b")
 			dir := scratch(t)
-			s.check(os.CopyFS(dir, os.DirFS(s.Dir)))
+			s.check(diskimage.Copy(dir, s.Dir))
 			o, err := Open(Options{Dir: dir, Store: s.store, Sender: s.send, Disk: budget.NewDisk(1 << 20), SegmentSize: 64 << 10, Quiet: time.Millisecond})
 			s.check(err)
 			o.Start()

@@ -2,9 +2,7 @@ package overlay
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -12,24 +10,16 @@ import (
 	"time"
 
 	"github.com/s3mount/s3mount/object"
+	"github.com/s3mount/s3mount/test/diskimage"
 )
 
-// image copies what the disk has. A segment of the journal that is made ahead may get its name
-// meanwhile: then the copy is none of one moment, and made again.
+// image copies what the disk has.
 func (w *world) image() string {
-	for try := 1; ; try++ {
-		to := scratch(w.t)
-		var err error
-		for _, dir := range []string{"journal", "sending/uploads"} { // what is staged there counts for nothing
-			err = errors.Join(err, os.CopyFS(filepath.Join(to, dir), os.DirFS(filepath.Join(w.dir, dir))))
-		}
-		if errors.Is(err, fs.ErrNotExist) && try < 100 {
-			w.check(os.RemoveAll(to))
-			continue
-		}
-		w.check(err)
-		return to
+	to := scratch(w.t)
+	for _, dir := range []string{"journal", "sending/uploads"} { // what is staged there counts for nothing
+		w.check(diskimage.Copy(filepath.Join(to, dir), filepath.Join(w.dir, dir)))
 	}
+	return to
 }
 
 // crash ends the process at once, perhaps with the loss of what was not synced, and goes on

@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/s3mount/s3mount/internal/budget"
 	"github.com/s3mount/s3mount/object"
+	"github.com/s3mount/s3mount/test/diskimage"
 )
 
 // crashed opens what a crash would leave now of a journal that is synced.
@@ -18,7 +18,7 @@ func (s *simple) crashed(o *Overlay) *Overlay {
 	s.t.Helper()
 	s.check(o.Sync(context.Background()))
 	dir := scratch(s.t)
-	s.check(os.CopyFS(dir, os.DirFS(o.Dir)))
+	s.check(diskimage.Copy(dir, o.Dir))
 	next, err := Open(Options{Dir: dir, Store: s.store, Sender: s.send, Disk: budget.NewDisk(1 << 20),
 		SegmentSize: s.SegmentSize, Quiet: s.Quiet, Retry: s.Retry})
 	s.check(err)
